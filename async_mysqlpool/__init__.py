@@ -1,0 +1,66 @@
+"""The asyncio connection pool for MySQL and MariaDB.
+
+The map: a file imports only from those before it.
+
+    errors.py       every error of the pool
+    events.py       what observers are told
+    drivers/        the seam to asyncmy and aiomysql: one file each, no policy
+    config.py       options, defaults, checks; client_options.py: X DevAPI's form of them
+    session.py      what a clean session is, and how one is made clean again
+    entry.py        one physical connection as the pool sees it
+    stats.py        numbers, leases, and the sentences in errors
+    semaphore.py    permits, first come, first served
+    lease.py        what the borrower holds; transaction.py: blocks and retries
+    opening.py      connecting: within a time, paced by a backoff
+    capacity.py     who gets a connection, how it comes back, what happens when that goes wrong
+    maintenance.py  the background task: a pure plan, and the loop that has it carried out
+    queries.py      one-shot helpers; pool.py: open, acquire, release, close
+    testing/        throwaway servers, a fake driver, a loop with virtual time
+    cli/            the demo
+"""
+
+from async_mysqlpool.errors import (
+    AcquireTimeoutError,
+    ConcurrentUseError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionReleasedError,
+    ForkedPoolError,
+    PoolClosedError,
+    PoolDeadlockError,
+    PoolError,
+    QueueFullError,
+    ResetFailedError,
+    ServerFullError,
+    ServerUnavailableError,
+    WrongEventLoopError,
+)
+from async_mysqlpool.events import Observer
+from async_mysqlpool.lease import PooledConnection, PooledCursor
+from async_mysqlpool.pool import ConnectionPool
+from async_mysqlpool.stats import Lease, PoolStats
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AcquireTimeoutError",
+    "ConcurrentUseError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectionPool",
+    "ConnectionReleasedError",
+    "ForkedPoolError",
+    "Lease",
+    "Observer",
+    "PoolClosedError",
+    "PoolDeadlockError",
+    "PoolError",
+    "PoolStats",
+    "PooledConnection",
+    "PooledCursor",
+    "QueueFullError",
+    "ResetFailedError",
+    "ServerFullError",
+    "ServerUnavailableError",
+    "WrongEventLoopError",
+]

@@ -1,0 +1,314 @@
+"""The pool's options: their names, defaults, units and checks. Nothing here opens anything."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import ssl as ssl_module
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from async_mysqlpool.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from async_mysqlpool.drivers import Driver
+    from async_mysqlpool.events import Observer
+
+__all__ = ["Options", "PoolConfig", "build_config"]
+
+Password: TypeAlias = str | Callable[[], str | Awaitable[str]]
+Reset: TypeAlias = Literal["session", "rollback", "none"]
+Variable: TypeAlias = str | int | float | bool | None
+Hook: TypeAlias = Callable[[Any], Awaitable[None]]
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of `ConnectionPool`; `PoolConfig` says what each one means."""
+
+    driver: str | Driver | None
+    name: str | None
+    min_size: int
+    max_size: int
+    queue_timeout: float | None
+    max_waiting: int | None
+    max_idle_time: float | None
+    max_lifetime: float | None
+    connect_timeout: float
+    max_connecting: int
+    validate_after: float
+    validation_timeout: float
+    reset: Reset
+    kill_on_cancel: bool
+    hold_warning: float | None
+    session_variables: Mapping[str, Variable]
+    on_connect: Hook | None
+    observers: Sequence[Observer]
+    pooling: bool
+    host: str
+    port: int
+    user: str | None
+    password: Password
+    database: str | None
+    db: str | None
+    unix_socket: str | None
+    charset: str
+    autocommit: bool | None
+    ssl: bool | ssl_module.SSLContext | None
+    connect_args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolConfig:
+    """What a pool was made with. All times are seconds.
+
+    Attributes:
+        driver: ``"asyncmy"``, ``"aiomysql"``, a `Driver`, or None for the first one installed.
+        name: in logs, metrics and errors; default ``host:port/database``.
+        min_size: connections kept open even when nobody needs them.
+        max_size: connections open at most, those being opened or closed included.
+        queue_timeout: one deadline over queueing, connecting and validating; None waits for ever, 0 tries once.
+        max_waiting: tasks that may queue; the next one gets `QueueFullError` at once. None: no limit.
+        max_idle_time: an idle connection beyond `min_size` is closed after this long; None: never.
+        max_lifetime: a connection is replaced at this age, up to 10 % earlier; None: never.
+        connect_timeout: over TCP, TLS, greeting, authentication and session set-up together.
+        max_connecting: connects under way at once.
+        validate_after: a connection idle for longer is pinged before it is handed out.
+        validation_timeout: how long that ping may take.
+        reset: what happens to the session on release: everything ("session"), only ROLLBACK, or nothing.
+        kill_on_cancel: stop the statement of a cancelled borrower on the server.
+        hold_warning: warn when one borrower holds a connection for longer; None: never.
+        session_variables: set on every new connection and restored by every session reset.
+        on_connect: awaited with each new connection, and again after each session reset.
+        observers: told of every event (`async_mysqlpool.events`).
+        pooling: False opens a connection for every borrow and closes it on return; `max_size` still caps.
+        host: name or address of the server.
+        port: TCP port of the server.
+        user: account name.
+        password: the text, or a callable (sync or async) asked at every connect.
+        database: default schema; None for none.
+        unix_socket: path; used instead of host and port.
+        charset: connection character set.
+        autocommit: None leaves the server's default.
+        ssl: True for a verifying default context, or an `ssl.SSLContext`.
+        connect_args: anything else, for the driver's own connect function, unchanged.
+    """
+
+    driver: str | Driver | None = None
+    name: str | None = None
+    min_size: int = 1
+    max_size: int = 10
+    queue_timeout: float | None = 30.0
+    max_waiting: int | None = None
+    max_idle_time: float | None = 600.0
+    max_lifetime: float | None = 3600.0
+    connect_timeout: float = 10.0
+    max_connecting: int = 4
+    validate_after: float = 0.5
+    validation_timeout: float = 1.0
+    reset: Reset = "session"
+    kill_on_cancel: bool = True
+    hold_warning: float | None = None
+    session_variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
+    on_connect: Hook | None = None
+    observers: Sequence[Observer] = ()
+    pooling: bool = True
+    host: str = "localhost"
+    port: int = 3306
+    user: str | None = None
+    password: Password = field(default="", repr=False)
+    database: str | None = None
+    unix_socket: str | None = None
+    charset: str = "utf8mb4"
+    autocommit: bool | None = True
+    ssl: bool | ssl_module.SSLContext | None = None
+    connect_args: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+    @property
+    def address(self) -> str:
+        """Where the server is: ``host:port`` or the path of its socket."""
+        return self.unix_socket or f"{self.host}:{self.port}"
+
+    @property
+    def pool_name(self) -> str:
+        """The name given, or the one OpenTelemetry's conventions advise: ``host:port/database``."""
+        return self.name or (f"{self.address}/{self.database}" if self.database else self.address)
+
+
+def build_config(dsn: str | None, options: Mapping[str, Any]) -> PoolConfig:
+    """Merge DSN and keywords (keywords win) and check everything.
+
+    Raises:
+        ConfigurationError: an unknown option (with the nearest known one), or a value that cannot work.
+    """
+    merged = _parse_dsn(dsn) if dsn is not None else {}
+    for key, value in options.items():
+        merged["database" if key == "db" else key] = value
+    for key in merged:
+        if key not in _FIELDS:
+            raise ConfigurationError(_unknown(key))
+    for key, value in merged.items():
+        _check(key, value)
+    config = PoolConfig(**{"min_size": min(1, merged.get("max_size", 1)), **merged})
+    _check_together(config, min_given="min_size" in merged)
+    return config if config.pooling else _replace_min(config)
+
+
+def _replace_min(config: PoolConfig) -> PoolConfig:
+    """Without pooling nothing is kept, so there is no minimum to keep either."""
+    return PoolConfig(**{f.name: getattr(config, f.name) for f in fields(config)} | {"min_size": 0})
+
+
+# What each option accepts: a description for the error, and the check.
+_Check: TypeAlias = tuple[str, Callable[[Any], bool]]
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_WHOLE: _Check = ("a whole number, 0 or more", lambda v: _whole(v) and v >= 0)
+_POSITIVE_WHOLE: _Check = ("a whole number, 1 or more", lambda v: _whole(v) and v >= 1)
+_SECONDS: _Check = ("a number of seconds, 0 or more", lambda v: _number(v) and v >= 0)
+_POSITIVE_SECONDS: _Check = ("a number of seconds above 0", lambda v: _number(v) and v > 0)
+_TEXT: _Check = ("a text", lambda v: isinstance(v, str))
+_FLAG: _Check = ("True or False", lambda v: isinstance(v, bool))
+
+
+def _or_none(check: _Check) -> _Check:
+    return (f"{check[0]}, or None", lambda v: v is None or check[1](v))
+
+
+_FIELDS: dict[str, _Check] = {
+    "driver": ("a driver's name or a Driver", lambda v: v is None or isinstance(v, str) or hasattr(v, "connect")),
+    "name": _or_none(_TEXT),
+    "min_size": _WHOLE,
+    "max_size": _POSITIVE_WHOLE,
+    "queue_timeout": _or_none(_SECONDS),
+    "max_waiting": _or_none(_WHOLE),
+    "max_idle_time": _or_none(_POSITIVE_SECONDS),
+    "max_lifetime": _or_none(_POSITIVE_SECONDS),
+    "connect_timeout": _POSITIVE_SECONDS,
+    "max_connecting": _POSITIVE_WHOLE,
+    "validate_after": _SECONDS,
+    "validation_timeout": _POSITIVE_SECONDS,
+    "reset": ('"session", "rollback" or "none"', lambda v: v in {"session", "rollback", "none"}),
+    "kill_on_cancel": _FLAG,
+    "hold_warning": _or_none(_POSITIVE_SECONDS),
+    "session_variables": ("a mapping of names to plain values", lambda v: isinstance(v, Mapping)),
+    "on_connect": ("an async function of one argument", lambda v: v is None or callable(v)),
+    "observers": ("a sequence of observers", lambda v: isinstance(v, Sequence) and not isinstance(v, str)),
+    "pooling": _FLAG,
+    "host": _TEXT,
+    "port": ("a port number, 1 to 65535", lambda v: _whole(v) and 1 <= v <= 65535),
+    "user": _or_none(_TEXT),
+    "password": ("a text or a callable", lambda v: isinstance(v, str) or callable(v)),
+    "database": _or_none(_TEXT),
+    "unix_socket": _or_none(_TEXT),
+    "charset": ("the name of a character set", lambda v: isinstance(v, str) and bool(re.fullmatch(r"\w+", v))),
+    "autocommit": _or_none(_FLAG),
+    "ssl": ("True, False, None or an ssl.SSLContext",
+            lambda v: v is None or isinstance(v, (bool, ssl_module.SSLContext))),
+    "connect_args": ("a mapping for the driver's connect function", lambda v: isinstance(v, Mapping)),
+}  # fmt: skip
+_TEXT_FIELDS = {"driver", "name", "reset", "host", "user", "password", "database", "unix_socket", "charset"}
+_FLAG_FIELDS = {"kill_on_cancel", "pooling", "autocommit", "ssl"}
+_OBJECT_FIELDS = {"session_variables", "on_connect", "observers", "connect_args"}
+# Names that users of other pools and drivers type from memory, and ours for each.
+_ALIASES = {
+    "maxsize": "max_size", "minsize": "min_size", "pool_size": "max_size", "size": "max_size",
+    "pool_recycle": "max_lifetime", "recycle": "max_lifetime", "timeout": "queue_timeout",
+    "acquire_timeout": "queue_timeout", "pool_timeout": "queue_timeout", "max_overflow": "max_size",
+    "maxconnections": "max_size", "mincached": "min_size", "passwd": "password", "pool_name": "name",
+    "pool_reset_session": "reset", "pre_ping": "validate_after", "pool_pre_ping": "validate_after",
+    "idle_timeout": "max_idle_time", "init_command": 'connect_args={"init_command": ...}', "schema": "database",
+}  # fmt: skip
+
+
+def _unknown(key: str) -> str:
+    close = difflib.get_close_matches(key, [*_FIELDS, "db"], n=1, cutoff=0.6)
+    nearest = _ALIASES.get(key.lower()) or (close[0] if close else None)
+    if nearest:
+        return f"unknown option {key!r}: did you mean {nearest!r}?"
+    return f"unknown option {key!r}: options for the driver itself go into connect_args={{{key!r}: ...}}"
+
+
+def _check(key: str, value: object) -> None:
+    wanted, fits = _FIELDS[key]
+    if not fits(value):
+        shown = "a secret" if key == "password" else repr(value)
+        raise ConfigurationError(f"{key} must be {wanted}, not {shown}")
+
+
+def _check_together(config: PoolConfig, *, min_given: bool) -> None:
+    if min_given and config.min_size > config.max_size:
+        raise ConfigurationError(f"min_size={config.min_size} is more than max_size={config.max_size}")
+    for name, value in config.session_variables.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", name):
+            raise ConfigurationError(f"session_variables: {name!r} is not the name of a variable")
+        if not isinstance(value, (str, int, float, bool, type(None))):
+            raise ConfigurationError(f"session_variables: {name} must be a plain value, not {value!r}")
+    for name in config.connect_args:
+        ours = "database" if name == "db" else name
+        if ours in _FIELDS:
+            raise ConfigurationError(f"connect_args: {name!r} is an option of the pool: pass {ours}=... itself")
+
+
+def _parse_dsn(dsn: str) -> dict[str, Any]:
+    """``mysql+driver://user:password@host:port/database?option=value``, every part percent-encoded where needed."""
+    try:
+        parts = urlsplit(dsn)
+        port = parts.port
+    except ValueError as exc:
+        raise ConfigurationError(f"the DSN cannot be read: {_mask(str(exc))}") from None
+    scheme, _, driver = parts.scheme.partition("+")
+    if scheme not in {"mysql", "mariadb"} or not dsn.partition("://")[1]:
+        found = f"{parts.scheme}://" if parts.scheme else "a text without a scheme"
+        raise ConfigurationError(f"a DSN starts with mysql:// or mysql+asyncmy://, this one is {found}")
+    given = {
+        "driver": driver,
+        "host": parts.hostname,
+        "port": port,
+        "user": parts.username and unquote(parts.username),
+        "password": parts.password and unquote(parts.password),
+        "database": unquote(parts.path.lstrip("/")),
+    }
+    result: dict[str, Any] = {key: value for key, value in given.items() if value}
+    for key, text in parse_qsl(parts.query, keep_blank_values=True):
+        ours = "database" if key == "db" else key
+        if ours not in _FIELDS:
+            raise ConfigurationError(f"in the DSN: {_unknown(key)}")
+        result[ours] = _from_text(ours, text)
+    return result
+
+
+def _from_text(key: str, text: str) -> object:
+    """The value that a text in a DSN stands for."""
+    if key in _OBJECT_FIELDS:
+        raise ConfigurationError(f"in the DSN: {key} cannot be written in a DSN, pass it as a keyword")
+    lowered = text.lower()
+    if lowered in {"none", "null", ""} and key != "password":
+        return None
+    if key in _FLAG_FIELDS:
+        if lowered in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
+            return lowered in {"true", "1", "yes", "on"}
+        raise ConfigurationError(f"in the DSN: {key} must be true or false, not {text!r}")
+    if key in _TEXT_FIELDS:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return float(text)
+        except ValueError:
+            raise ConfigurationError(f"in the DSN: {key} must be a number, not {text!r}") from None
+
+
+def _mask(text: str) -> str:
+    """A message of the standard library about a DSN may quote the part with the password."""
+    return re.sub(r":[^:@/\s]+@", ":***@", text)

@@ -1,0 +1,167 @@
+"""The seam between the pool and a driver, and what the server's error numbers mean for a connection.
+
+An adapter knows how to say things to one driver. It decides nothing: what a clean session is stands in
+`session.py`, when a connection ends in `pool.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping, Sequence
+
+# https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html
+COM_QUIT = 0x01
+COM_INIT_DB = 0x02
+COM_QUERY = 0x03
+COM_RESET_CONNECTION = 0x1F
+
+
+class Command(NamedTuple):
+    """One command of the protocol that the server answers with a single OK or ERR packet."""
+
+    code: int
+    payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectParams:
+    """Where to connect, as whom, and in which state the session starts. `connect_timeout` is seconds."""
+
+    host: str
+    port: int
+    user: str | None
+    password: str = field(repr=False)
+    database: str | None
+    unix_socket: str | None
+    charset: str
+    autocommit: bool | None
+    ssl: ssl.SSLContext | None
+    connect_timeout: float
+    connect_args: Mapping[str, Any] = field(repr=False)
+
+
+class Driver(Protocol):
+    """What the pool needs of a driver. `raw` is always the driver's own connection object.
+
+    The awaitable methods may raise whatever the driver raises; `error_number` tells the server's own errors apart.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name under which users choose the driver."""
+        ...
+
+    async def connect(self, params: ConnectParams) -> Any:
+        """Open a connection; when cancelled or failing, leave no socket behind."""
+        ...
+
+    async def ping(self, raw: Any) -> None:
+        """Ask the server for a sign of life; never reconnects."""
+        ...
+
+    async def execute(self, raw: Any, sql: str) -> Sequence[Sequence[Any]]:
+        """Run one statement; its rows, if it has any."""
+        ...
+
+    def snapshot(self, raw: Any) -> Any:
+        """What the driver itself remembers of the session (character set, flags), for `reset`."""
+        ...
+
+    async def reset(self, raw: Any, commands: Sequence[Command], snapshot: Any) -> None:
+        """Send the commands in one write, read one reply for each, and restore the snapshot."""
+        ...
+
+    def is_dead(self, raw: Any) -> bool:
+        """Whether an idle connection is certainly of no use any more, told without I/O."""
+        ...
+
+    def has_unread(self, raw: Any) -> bool:
+        """Whether rows or result sets of the last statement were left unread."""
+        ...
+
+    def connection_id(self, raw: Any) -> int:
+        """The server's id of the connection."""
+        ...
+
+    def error_number(self, error: BaseException) -> int | None:
+        """The MySQL error number that an exception carries; None if it is no error of the driver."""
+        ...
+
+    def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The driver's cursor, or an awaitable of it."""
+        ...
+
+    async def close(self, raw: Any) -> None:
+        """Say goodbye and wait until the server has hung up; the caller bounds the time."""
+        ...
+
+    def abort(self, raw: Any) -> None:
+        """Close the socket at once. Never raises, never waits, works when the loop is closed."""
+        ...
+
+
+# https://dev.mysql.com/doc/mysql-errors/8.4/en/client-error-reference.html: 2000-2999 come from the client side.
+def is_server_error(number: int | None) -> bool:
+    """Whether the server itself sent this error, so that the connection is still in step with it."""
+    return number is not None and not 2000 <= number < 3000 and number > 0
+
+
+# After these the connection is of no use: gone, out of step, killed, or the server is going down.
+_DISCONNECT = {
+    1047,  # ER_UNKNOWN_COM_ERROR: a Galera node that is up but not usable
+    1053,  # ER_SERVER_SHUTDOWN
+    1077,  # ER_NORMAL_SHUTDOWN
+    1079,  # ER_SHUTDOWN_COMPLETE
+    1152,  # ER_ABORTING_CONNECTION
+    1184,  # ER_NEW_ABORTING_CONNECTION
+    1927,  # ER_CONNECTION_KILLED (MariaDB)
+    2006,  # CR_SERVER_GONE_ERROR
+    2013,  # CR_SERVER_LOST
+    2014,  # CR_COMMANDS_OUT_OF_SYNC
+    2055,  # CR_SERVER_LOST_EXTENDED
+    3169,  # ER_SESSION_WAS_KILLED
+    4031,  # ER_CLIENT_INTERACTION_TIMEOUT
+}
+_READ_ONLY = {
+    1792,  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+    1836,  # ER_READ_ONLY_MODE
+}
+_SERVER_FULL = {
+    1040,  # ER_CON_COUNT_ERROR
+    1203,  # ER_TOO_MANY_USER_CONNECTIONS
+    1226,  # ER_USER_LIMIT_REACHED
+}
+_UNAVAILABLE = {
+    2002,  # CR_CONNECTION_ERROR
+    2003,  # CR_CONN_HOST_ERROR
+    2005,  # CR_UNKNOWN_HOST
+    2012,  # CR_SERVER_HANDSHAKE_ERR
+}
+
+
+def is_disconnect(number: int | None) -> bool:
+    """Whether the error says that this connection, and probably others of its age, is gone."""
+    return number in _DISCONNECT
+
+
+def is_failover(number: int | None, message: str) -> bool:
+    """Whether the error says that the server has become read-only under us.
+
+    1290 is shared with other options (--secure-file-priv, --skip-grant-tables), so its text decides. 1792 is also
+    what a transaction of the user's own, begun READ ONLY, gets: replacing a connection then costs little.
+    """
+    return number in _READ_ONLY or (number == 1290 and "read-only" in message.replace("_", "-"))
+
+
+def is_server_full(number: int | None) -> bool:
+    """Whether the server has no connection left for us."""
+    return number in _SERVER_FULL
+
+
+def is_unavailable(number: int | None) -> bool:
+    """Whether a failed connect may succeed later without anybody changing anything."""
+    return number in _UNAVAILABLE or is_disconnect(number)

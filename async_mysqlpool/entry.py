@@ -1,0 +1,121 @@
+"""One physical connection as the pool sees it: its state, its times, who holds it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import CodeType
+
+    from async_mysqlpool.session import Baseline
+
+__all__ = ["Entry", "Site", "State"]
+
+
+class State(enum.Enum):
+    """Where a connection is in its life. Every state but IDLE holds one permit of the pool's semaphore.
+
+    OPENING ────┬──> IDLE ──> IN_USE ──> CLEANING ──┐      CLEANING is also the check before it is lent
+                │     ▲                             │
+                │     └─────────────────────────────┤
+                └──> HANDED ──> IN_USE              │      HANDED: given to a waiter that has not run yet
+                        ▲                           │
+                        └───────────────────────────┘
+    every state ──> CLOSING (politely) ──> CLOSED
+    """
+
+    OPENING = "opening"
+    IDLE = "idle"
+    HANDED = "handed over"
+    IN_USE = "in use"
+    CLEANING = "cleaning"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place in the user's code. The line is looked up only when somebody asks."""
+
+    code: CodeType
+    instruction: int
+
+    def __str__(self) -> str:
+        line = self.code.co_firstlineno
+        for start, end, number in self.code.co_lines():
+            if start <= self.instruction < end and number is not None:
+                line = number
+        return f"{self.code.co_filename}:{line}"
+
+
+class Entry:
+    """A physical connection and the pool's notes on it; the driver's object carries none of them.
+
+    Attributes:
+        raw: the driver's connection; None while it is being opened.
+        baseline: the session state that every borrower must find.
+        in_flight: a statement was sent and its reply is not known to be read.
+        open_transaction: a `transaction()` block did not come to its end.
+        doubt: why the session must not be reused, whatever a reset would say.
+        suspect: another connection was lost, so ping this one before handing it out.
+        expires_at: when its lifetime ends, in the loop's time.
+    """
+
+    __slots__ = (
+        "acquired_at",
+        "baseline",
+        "connection_id",
+        "created_at",
+        "doubt",
+        "expires_at",
+        "in_flight",
+        "open_transaction",
+        "raw",
+        "released_at",
+        "site",
+        "state",
+        "suspect",
+        "task",
+        "uses",
+        "warned",
+    )
+
+    def __init__(self, now: float) -> None:
+        self.raw: Any = None
+        self.baseline: Baseline | None = None
+        self.connection_id = 0
+        self.state = State.OPENING
+        self.created_at = now
+        self.released_at = now
+        self.acquired_at = now
+        self.expires_at = float("inf")
+        self.in_flight = False
+        self.open_transaction = False
+        self.doubt: str | None = None
+        self.suspect = False
+        self.uses = 0
+        self.site: Site | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.warned = False
+
+    def lend(self, now: float, site: Site, task: asyncio.Task[Any] | None) -> None:
+        """A borrower has it from now on."""
+        self.state = State.IN_USE
+        self.acquired_at = now
+        self.site = site
+        self.task = task
+        self.uses += 1
+
+    def take_back(self, now: float, state: State) -> None:
+        """Its borrower is done with it."""
+        self.state = state
+        self.released_at = now
+        self.site = None
+        self.task = None
+        self.warned = False
+
+    def __repr__(self) -> str:
+        return f"<connection {self.connection_id} {self.state.value}, used {self.uses} times>"

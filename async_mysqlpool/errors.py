@@ -1,0 +1,91 @@
+"""Every error of the pool. Errors of the user's own SQL pass through untouched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from async_mysqlpool.stats import PoolStats
+
+__all__ = [
+    "AcquireTimeoutError",
+    "ConcurrentUseError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectionReleasedError",
+    "ForkedPoolError",
+    "PoolClosedError",
+    "PoolDeadlockError",
+    "PoolError",
+    "QueueFullError",
+    "ResetFailedError",
+    "ServerFullError",
+    "ServerUnavailableError",
+    "WrongEventLoopError",
+]
+
+
+class PoolError(Exception):
+    """Base of everything that the pool itself raises."""
+
+
+class ConfigurationError(PoolError, ValueError):
+    """An option is unknown, has an impossible value, or contradicts another. Nothing was opened."""
+
+
+class PoolClosedError(PoolError):
+    """The pool is closed or closing, or was never opened; the message says which."""
+
+
+class AcquireTimeoutError(PoolError, TimeoutError):
+    """No connection within the deadline.
+
+    Attributes:
+        phase: where the time ran out: ``"queueing"``, ``"connecting"`` or ``"validating"``.
+        stats: the pool's :class:`~async_mysqlpool.PoolStats` at that moment.
+    """
+
+    def __init__(self, message: str, *, phase: str, stats: PoolStats) -> None:
+        super().__init__(message)
+        self.phase = phase
+        self.stats = stats
+
+
+class QueueFullError(PoolError):
+    """``max_waiting`` tasks wait already; this one was turned away at once."""
+
+
+class PoolDeadlockError(PoolError):
+    """Every connection is held by a task that itself waits for another one."""
+
+
+class ConnectError(PoolError, ConnectionError):
+    """The server refuses this connection for good: bad password, unknown database, bad option. Never retried."""
+
+
+class ServerUnavailableError(ConnectError):
+    """The server cannot be reached, or did not finish the handshake within ``connect_timeout``."""
+
+
+class ServerFullError(ServerUnavailableError):
+    """The server has no connection left for us (server errors 1040, 1203, 1226)."""
+
+
+class ResetFailedError(PoolError):
+    """The session could not be made clean again. The connection was thrown away."""
+
+
+class ConnectionReleasedError(PoolError):
+    """The connection (or a cursor made from it) is used after it went back to the pool."""
+
+
+class ConcurrentUseError(PoolError):
+    """Two tasks use one connection at the same time. Nothing was sent for the second."""
+
+
+class WrongEventLoopError(PoolError):
+    """The pool was opened in one event loop and is used in another."""
+
+
+class ForkedPoolError(PoolError):
+    """The pool was opened before a fork and is used in the child process."""

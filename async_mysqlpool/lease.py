@@ -1,0 +1,351 @@
+"""What the borrower holds: the driver's connection and its cursors, guarded and revocable.
+
+Every call that talks to the server goes through `PooledConnection.run`: it refuses a connection that went back, refuses
+a second task before a byte is written, and notes when a statement's reply may not have been read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from async_mysqlpool.entry import Site
+from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
+    from typing import Self
+
+    from async_mysqlpool.drivers import Driver
+    from async_mysqlpool.entry import Entry
+    from async_mysqlpool.transaction import Isolation
+
+__all__ = ["Owner", "PooledConnection", "PooledCursor", "caller"]
+
+T = TypeVar("T")
+_PACKAGE = __name__.partition(".")[0]
+
+
+class Owner(Protocol):
+    """The side of the pool that a lease sees."""
+
+    driver: Driver
+
+    def give_back(self, entry: Entry) -> None:
+        """The borrower is done."""
+        ...
+
+    def forgotten(self, entry: Entry) -> None:
+        """The lease was dropped without being given back."""
+        ...
+
+    def note_failure(self, entry: Entry, error: BaseException) -> None:
+        """A call of the driver failed."""
+        ...
+
+
+def caller() -> Site:
+    """The nearest place outside this package on the stack."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        frame = frame.f_back
+    return Site(frame.f_code, frame.f_lasti)
+
+
+class _Done:
+    """The result of `close()`: it has happened already, and may be awaited or not."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield  # what makes this a generator
+
+
+_DONE = _Done()
+
+
+class PooledConnection:
+    """A borrowed connection. Has everything that the driver's connection has; `close()` gives it back.
+
+    After it went back, it and every cursor made from it raise `ConnectionReleasedError`.
+    """
+
+    __slots__ = ("__weakref__", "_busy", "_entry", "_owner", "_site")
+
+    def __init__(self, owner: Owner, entry: Entry) -> None:
+        self._owner = owner
+        self._entry: Entry | None = entry
+        self._site = entry.site
+        self._busy: asyncio.Task[Any] | None = None
+
+    # -- the pool's side ------------------------------------------------------------------------------------------
+
+    def detach(self) -> Entry | None:
+        """Part the borrower from the connection; None if that has happened already."""
+        entry, self._entry = self._entry, None
+        return entry
+
+    @property
+    def detached(self) -> bool:
+        """Whether it went back to the pool."""
+        return self._entry is None
+
+    @property
+    def owner(self) -> Owner:
+        """The pool that it was borrowed from."""
+        return self._owner
+
+    @property
+    def entry(self) -> Entry:
+        """The physical connection.
+
+        Raises:
+            ConnectionReleasedError: it went back to the pool.
+        """
+        if self._entry is None:
+            raise ConnectionReleasedError(
+                f"this connection was given back to the pool (it was acquired at {self._site}): pass the pool, not "
+                "the connection, to whatever runs later"
+            )
+        return self._entry
+
+    async def run(self, operation: Awaitable[T]) -> T:
+        """Await one call of the driver as the only one on this connection.
+
+        Raises:
+            ConnectionReleasedError: it went back to the pool; nothing was sent.
+            ConcurrentUseError: another task is in the middle of a call; nothing was sent.
+        """
+        if self._entry is None or self._busy is not None:
+            if inspect.iscoroutine(operation):
+                operation.close()
+            raise self._refusal()
+        entry = self._entry
+        self._busy = asyncio.current_task()
+        entry.in_flight = True
+        try:
+            result = await operation
+        except BaseException as exc:
+            self._owner.note_failure(entry, exc)
+            raise
+        finally:
+            self._busy = None
+        entry.in_flight = False
+        return result
+
+    def _refusal(self) -> Exception:
+        try:
+            entry = self.entry
+        except ConnectionReleasedError as exc:
+            return exc
+        current = asyncio.current_task()
+        return ConcurrentUseError(
+            f"connection {entry.connection_id} is in use by task {self._busy.get_name() if self._busy else '?'!r}; "
+            f"task {current.get_name() if current else '?'!r} must borrow one of its own (acquired at {self._site})"
+        )
+
+    def __del__(self) -> None:
+        if self._entry is not None:
+            self._owner.forgotten(self._entry)
+
+    # -- the borrower's side --------------------------------------------------------------------------------------
+
+    @property
+    def raw(self) -> Any:
+        """The driver's own connection object, unguarded."""
+        return self.entry.raw
+
+    def cursor(self, *args: Any, **kwargs: Any) -> PooledCursor:
+        """A cursor; the arguments are the driver's. Use it with `async with`, or await it, or as it is."""
+        return PooledCursor(self, self._owner.driver.new_cursor(self.entry.raw, args, kwargs))
+
+    async def begin(self) -> None:
+        """Start a transaction."""
+        await self.run(self._owner.driver.execute(self.entry.raw, "BEGIN"))
+
+    async def commit(self) -> None:
+        """Commit the transaction."""
+        await self.run(self.entry.raw.commit())
+
+    async def rollback(self) -> None:
+        """Roll the transaction back."""
+        await self.run(self.entry.raw.rollback())
+
+    async def ping(self, reconnect: bool = False) -> None:
+        """Ask the server for a sign of life. Never reconnects: that would be another session."""
+        await self.run(self._owner.driver.ping(self.entry.raw))
+
+    def transaction(
+        self, isolation: Isolation | None = None, read_only: bool = False
+    ) -> AbstractAsyncContextManager[PooledConnection]:
+        """A block inside BEGIN ... COMMIT, or ROLLBACK when it raises."""
+        from async_mysqlpool.transaction import transaction
+
+        return transaction(self, isolation, read_only)
+
+    def close(self) -> Awaitable[None]:
+        """Give the connection back. May be awaited or not, once or often."""
+        entry = self.detach()
+        if entry is not None:
+            self._owner.give_back(entry)
+        return _DONE
+
+    ensure_closed = close  # what aiomysql and asyncmy call a polite close
+
+    def discard(self) -> None:
+        """Give the connection back, never to be used again."""
+        entry = self.entry
+        entry.doubt = "discarded"
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{name!r}: private parts of the driver's connection are reached through .raw")
+        return _guarded(self, getattr(self.entry.raw, name))
+
+    def __repr__(self) -> str:
+        if self._entry is None:
+            return f"<PooledConnection released, acquired at {self._site}>"
+        return f"<PooledConnection {self._entry.connection_id} acquired at {self._site}>"
+
+
+class Guarded:
+    """An object of the driver's (a prepared statement, say) whose calls go through the lease's guard."""
+
+    __slots__ = ("_connection", "_target")
+
+    def __init__(self, connection: PooledConnection, target: Any) -> None:
+        self._connection = connection
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        self._connection.entry  # noqa: B018  raises when the connection went back
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return _guarded(self._connection, getattr(self._target, name))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class PooledCursor(Guarded):
+    """The driver's cursor. Usable as ``async with conn.cursor()``, ``await conn.cursor()``, or as it is."""
+
+    __slots__ = ("_pending",)
+
+    def __init__(self, connection: PooledConnection, target: Any) -> None:
+        super().__init__(connection, target)
+        self._pending = not hasattr(target, "execute")
+
+    async def _ready(self) -> Any:
+        """The driver's cursor; some drivers give it only to those who await it."""
+        if self._pending:
+            self._target = await self._connection.run(self._target)
+            self._pending = False
+        return self._target
+
+    async def execute(self, query: str, args: Any = None, **kwargs: Any) -> Any:
+        """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
+        cursor = await self._ready() if self._pending else self._target
+        return await self._connection.run(cursor.execute(query, args, **kwargs))
+
+    async def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Any:
+        """Run one statement with many sets of arguments."""
+        cursor = await self._ready()
+        return await self._connection.run(cursor.executemany(query, args, **kwargs))
+
+    async def callproc(self, procname: str, args: Sequence[Any] = ()) -> Any:
+        """Call a stored procedure."""
+        cursor = await self._ready()
+        return await self._connection.run(cursor.callproc(procname, args))
+
+    async def fetchone(self) -> Any:
+        """The next row, or None."""
+        return await self._connection.run((await self._ready() if self._pending else self._target).fetchone())
+
+    async def fetchmany(self, size: int | None = None) -> Any:
+        """The next rows, `size` at most."""
+        cursor = await self._ready()
+        return await self._connection.run(cursor.fetchmany(size or cursor.arraysize))
+
+    async def fetchall(self) -> Any:
+        """All remaining rows."""
+        return await self._connection.run((await self._ready() if self._pending else self._target).fetchall())
+
+    async def nextset(self) -> Any:
+        """Go on to the next result set; None if there is none."""
+        return await self._connection.run((await self._ready() if self._pending else self._target).nextset())
+
+    async def close(self) -> None:
+        """Close the cursor. After the connection went back there is nothing left to close."""
+        if self._connection.detached:
+            return
+        await self._connection.run((await self._ready() if self._pending else self._target).close())
+
+    @property
+    def description(self) -> Any:
+        """The columns of the result, as PEP 249 has them."""
+        return self.__getattr__("description")
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that the last statement returned or changed."""
+        return int(self.__getattr__("rowcount"))
+
+    @property
+    def lastrowid(self) -> int | None:
+        """The AUTO_INCREMENT value of the last row inserted."""
+        return self.__getattr__("lastrowid")  # type: ignore[no-any-return]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        row = await self.fetchone()
+        if row is None:
+            raise StopAsyncIteration
+        return row
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        yield from self._ready().__await__()
+        return self
+
+    async def __aenter__(self) -> Self:
+        await self._ready()
+        return self
+
+
+def _guarded(connection: PooledConnection, value: Any) -> Any:
+    """Plain values as they are; methods so that whatever they await goes through the guard."""
+    if not callable(value) or isinstance(value, type):
+        return value
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        connection.entry  # noqa: B018  raises when the connection went back
+        result = value(*args, **kwargs)
+        return _wrapped(connection, result) if inspect.isawaitable(result) else result
+
+    return call
+
+
+async def _wrapped(connection: PooledConnection, awaitable: Awaitable[Any]) -> Any:
+    result = await connection.run(awaitable)
+    if hasattr(result, "execute"):  # a prepared statement or another cursor
+        return Guarded(connection, result)
+    return result

@@ -1,0 +1,127 @@
+"""What happens to connections that nobody touches: a pure plan, and the loop that has it carried out."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from async_mysqlpool.entry import State
+
+if TYPE_CHECKING:
+    import weakref
+    from collections.abc import Iterable
+
+    from async_mysqlpool.config import PoolConfig
+    from async_mysqlpool.entry import Entry
+    from async_mysqlpool.pool import ConnectionPool
+
+# How many connections may be replaced for their age at once, so that they do not all go in the same second.
+_RETIRED_AT_ONCE = 1
+_BETWEEN_RETIREMENTS = 0.25  # seconds
+
+# The server closes an idle connection after `wait_timeout`; ours goes before.
+_SAFE_PART_OF_WAIT_TIMEOUT = 0.9
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to do now, and when to look again (the loop's time; infinity: only when woken)."""
+
+    retire: list[tuple[Entry, str]] = field(default_factory=list["tuple[Entry, str]"])
+    warn: list[Entry] = field(default_factory=list["Entry"])
+    open: int = 0
+    wake_at: float = float("inf")
+
+
+def plan(now: float, entries: Iterable[Entry], config: PoolConfig, min_size: int) -> Plan:
+    """Decide who is idle or old for too long, who is held for too long, and how many are missing.
+
+    Args:
+        now: the loop's time.
+        entries: every physical connection.
+        config: the limits.
+        min_size: connections to keep.
+    """
+    result = Plan()
+    living = [e for e in entries if e.state not in {State.CLOSING, State.CLOSED}]
+    idle = sorted((e for e in living if e.state is State.IDLE), key=lambda e: e.released_at)
+    _retire_old(result, now, idle)
+    _retire_idle(result, now, idle, config, spare=len(living) - len(result.retire) - min_size)
+    if config.hold_warning is not None:
+        _warn_of_holders(result, now, living, config.hold_warning)
+    result.open = max(0, min_size - (len(living) - len(result.retire)))
+    return result
+
+
+def idle_limit(entry: Entry, config: PoolConfig) -> float:
+    """Seconds that this connection may lie idle: `max_idle_time`, but less than the server's patience."""
+    server = entry.baseline.wait_timeout * _SAFE_PART_OF_WAIT_TIMEOUT if entry.baseline else float("inf")
+    return min(config.max_idle_time or float("inf"), server)
+
+
+def _retire_old(result: Plan, now: float, idle: list[Entry]) -> None:
+    old = sorted((e for e in idle if e.expires_at <= now), key=lambda e: e.expires_at)
+    result.retire += [(e, "lifetime") for e in old[:_RETIRED_AT_ONCE]]
+    if len(old) > _RETIRED_AT_ONCE:
+        result.wake_at = min(result.wake_at, now + _BETWEEN_RETIREMENTS)
+    for entry in idle:
+        if entry.expires_at > now:
+            result.wake_at = min(result.wake_at, entry.expires_at)
+
+
+def _retire_idle(result: Plan, now: float, idle: list[Entry], config: PoolConfig, spare: int) -> None:
+    """The longest idle first. Below min_size only those that the server is about to close; they are replaced."""
+    gone = {id(e) for e, _ in result.retire}
+    for entry in idle:
+        if id(entry) in gone:
+            continue
+        limit = idle_limit(entry, config)
+        due = entry.released_at + limit
+        server_decides = config.max_idle_time is None or limit < config.max_idle_time
+        if due > now:
+            if spare > 0 or server_decides:
+                result.wake_at = min(result.wake_at, due)
+        elif spare > 0 or server_decides:
+            result.retire.append((entry, "idle"))
+            spare -= 1
+    if config.max_idle_time is not None:
+        # Whatever becomes idle from now on cannot be due before this.
+        result.wake_at = min(result.wake_at, now + config.max_idle_time)
+
+
+def _warn_of_holders(result: Plan, now: float, living: list[Entry], limit: float) -> None:
+    for entry in living:
+        if entry.state is State.IN_USE and not entry.warned:
+            if entry.acquired_at + limit <= now:
+                result.warn.append(entry)
+            else:
+                result.wake_at = min(result.wake_at, entry.acquired_at + limit)
+    result.wake_at = min(result.wake_at, now + limit)
+
+
+async def run(pool_ref: weakref.ref[ConnectionPool], wake: asyncio.Event) -> None:
+    """Carry plans out until the pool closes. Holds the pool only while it works, so a forgotten pool can go."""
+    loop = asyncio.get_running_loop()
+    try:
+        while True:
+            wake.clear()
+            pool = pool_ref()
+            if pool is None:
+                return
+            wake_at = pool.maintain()
+            del pool
+            timeout = None if wake_at == float("inf") else max(0.0, wake_at - loop.time())
+            try:
+                async with asyncio.timeout(timeout):
+                    await wake.wait()
+            except TimeoutError:
+                pass
+    except asyncio.CancelledError:
+        # close() has set the pool's state before it cancels this task; anybody else is asyncio.run cleaning up.
+        pool = pool_ref()
+        if pool is not None and not pool.closed:
+            pool.terminate()
+            warnings.warn(f"{pool!r} was never closed: use `async with` or await close()", ResourceWarning, 1)
+        raise

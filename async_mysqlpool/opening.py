@@ -1,0 +1,139 @@
+"""Opening connections: in parallel up to a limit, within one time, paced by one shared backoff when the server is down.
+
+A task of the pool's own opens each connection, so no cancellation of a borrower can stop it half-way; whatever it
+opened serves whoever has waited longest by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from async_mysqlpool import session
+from async_mysqlpool.drivers.base import ConnectParams, is_server_full, is_unavailable
+from async_mysqlpool.errors import ConnectError, ServerFullError, ServerUnavailableError
+
+if TYPE_CHECKING:
+    from async_mysqlpool.config import PoolConfig
+    from async_mysqlpool.drivers import Driver
+    from async_mysqlpool.entry import Entry
+
+__all__ = ["Backoff", "Connector"]
+
+_LIFETIME_JITTER = 0.1  # part of max_lifetime by which a connection may go earlier
+
+
+class Backoff:
+    """When the next connect may start. One for all connects of a pool, so that a server that comes up meets no storm.
+
+    Times are seconds. The pause doubles with each failed step, up to a ceiling, and is jittered.
+    """
+
+    FIRST, CEILING = 0.05, 2.0
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+        self._not_before = 0.0
+
+    def pausing(self, now: float) -> bool:
+        """Whether it is too early for an attempt."""
+        return self._not_before > now
+
+    def failed(self, started: float, now: float) -> None:
+        """Attempts that were under way together count as one step."""
+        if started >= self._not_before:
+            self._pause = min(self.CEILING, self._pause * 2 or self.FIRST)
+            self._not_before = now + self._pause * random.uniform(0.5, 1.0)  # noqa: S311
+
+    def succeeded(self) -> None:
+        """The server is there."""
+        self._pause = self._not_before = 0.0
+
+    async def wait(self) -> None:
+        """Until an attempt may start."""
+        await asyncio.sleep(self._not_before - asyncio.get_running_loop().time())
+
+
+class Connector:
+    """Opens one connection at a time for a pool and brings its session into the first state."""
+
+    def __init__(self, driver: Driver, config: PoolConfig) -> None:
+        self._driver = driver
+        self._config = config
+        # `init_command` is ours to repeat after each reset, so the driver must not know of it.
+        self._connect_args = {k: v for k, v in config.connect_args.items() if k != "init_command"}
+        self._init_command = config.connect_args.get("init_command")
+        self._ssl = ssl.create_default_context() if config.ssl is True else config.ssl or None
+
+    async def connect(self, entry: Entry) -> None:
+        """Fill `entry` with a connection that is ready to be lent.
+
+        Raises:
+            ConnectError: the server refuses us, or an option makes no sense to it.
+            ServerUnavailableError: it cannot be reached, or did not answer within `connect_timeout`.
+            ServerFullError: it has no connection left for us.
+        """
+        config = self._config
+        try:
+            async with asyncio.timeout(config.connect_timeout):
+                entry.raw = await self._driver.connect(await self._params())
+                entry.connection_id = self._driver.connection_id(entry.raw)
+                entry.baseline = await session.set_up(
+                    self._driver, entry.raw, config.session_variables, self._init_command
+                )
+        except BaseException as exc:
+            self.abort(entry)
+            if not isinstance(exc, Exception):
+                raise
+            raise self._translated(exc) from exc
+        if config.max_lifetime is not None:
+            jitter = random.uniform(0, _LIFETIME_JITTER)  # noqa: S311
+            entry.expires_at = asyncio.get_running_loop().time() + config.max_lifetime * (1 - jitter)
+
+    def abort(self, entry: Entry) -> None:
+        """Close the socket, if there is one."""
+        if entry.raw is not None:
+            self._driver.abort(entry.raw)
+
+    async def _params(self) -> ConnectParams:
+        config = self._config
+        password = config.password() if callable(config.password) else config.password
+        if inspect.isawaitable(password):
+            password = await password
+        return ConnectParams(
+            host=config.host,
+            port=config.port,
+            user=config.user,
+            password=str(password),
+            database=config.database,
+            unix_socket=config.unix_socket,
+            charset=config.charset,
+            autocommit=config.autocommit,
+            ssl=self._ssl,
+            connect_timeout=config.connect_timeout,
+            connect_args=self._connect_args,
+        )
+
+    def _translated(self, exc: Exception) -> ConnectError:
+        """What a failed connect means. The server's own words stay in the message; they never hold the password."""
+        config = self._config
+        where = f"{config.user or 'the default user'} at {config.address}"
+        number = self._driver.error_number(exc)
+        if is_server_full(number):
+            return ServerFullError(f"the server has no connection left for {where}: {exc}")
+        if isinstance(exc, TimeoutError):
+            return ServerUnavailableError(
+                f"no connection as {where} within connect_timeout={config.connect_timeout:g} s"
+            )
+        if isinstance(exc, (OSError, EOFError)) or is_unavailable(number):
+            return ServerUnavailableError(f"cannot connect as {where}: {_reason(exc)}")
+        return ConnectError(f"cannot connect as {where}: {_reason(exc)}")
+
+
+def _reason(exc: Any) -> str:
+    """The drivers wrap the interesting error into a general one."""
+    cause = exc.__cause__
+    return f"{exc} ({cause})" if isinstance(cause, OSError) and str(cause) not in str(exc) else str(exc)

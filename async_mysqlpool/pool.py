@@ -1,0 +1,502 @@
+"""The pool as its users see it: open, acquire, release, close. What capacity is and where it goes: `capacity.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import os
+import warnings
+import weakref
+from collections import Counter
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, cast
+
+from async_mysqlpool import events, maintenance
+from async_mysqlpool.capacity import Capacity, Turn
+from async_mysqlpool.client_options import read_client_options
+from async_mysqlpool.config import Options, build_config
+from async_mysqlpool.drivers import load_driver
+from async_mysqlpool.entry import Entry, Site, State
+from async_mysqlpool.errors import (
+    AcquireTimeoutError,
+    ConfigurationError,
+    ForkedPoolError,
+    PoolClosedError,
+    PoolError,
+    QueueFullError,
+    ServerUnavailableError,
+    WrongEventLoopError,
+)
+from async_mysqlpool.lease import PooledConnection, caller
+from async_mysqlpool.queries import Queries
+from async_mysqlpool.stats import Counters, Lease, PoolStats, describe_holders
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from types import TracebackType
+    from typing import Self, Unpack
+
+    from async_mysqlpool.drivers import Driver
+
+__all__ = ["ConnectionPool"]
+
+logger = logging.getLogger("async_mysqlpool")
+
+
+class _Default(enum.Enum):
+    TIMEOUT = "the pool's queue_timeout"
+
+
+class _Life(enum.Enum):
+    NEW = "not open yet: use `async with pool:` or `await pool.open()`"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+    FORKED = "of the parent process"
+
+
+_OPEN = _Life.OPEN
+_open_pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
+
+
+class ConnectionPool(Queries):
+    """A pool of connections to one MySQL or MariaDB server.
+
+    Args:
+        dsn: ``mysql+driver://user:password@host:port/database?option=value``; None when all options are keywords.
+        **options: see `async_mysqlpool.config.PoolConfig` for each name, unit and default. They win over the DSN.
+
+    Raises:
+        ConfigurationError: an unknown option or an impossible value. Nothing is opened by the constructor.
+    """
+
+    def __init__(self, dsn: str | None = None, /, **options: Unpack[Options]) -> None:
+        self._life = _Life.NEW
+        self._config = build_config(dsn, options)
+        self._driver = load_driver(self._config.driver)
+        self._name = self._config.pool_name
+        self._min_size, self._max_size = self._config.min_size, self._config.max_size
+        # Set by open(), together:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._capacity: Capacity = cast("Capacity", None)
+        self._maintenance: asyncio.Task[None] | None = None
+        self._wake: asyncio.Event | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_client_options(
+        cls, connection: str | Mapping[str, Any], options: Mapping[str, Any] | str, **more: Unpack[Options]
+    ) -> Self:
+        """A pool from X DevAPI's two arguments.
+
+        Args:
+            connection: a DSN, or a dict of host, port, user, password, database (or schema).
+            options: ``{"pooling": {"enabled", "max_size", "max_idle_time", "queue_timeout"}}``, a dict or JSON;
+                times in **milliseconds**, 0 for no limit.
+            **more: options of ours that X DevAPI does not know.
+
+        Raises:
+            ConfigurationError: as for the constructor.
+        """
+        translated = cast("Options", read_client_options(options) | more)
+        if isinstance(connection, str):
+            return cls(connection, **translated)
+        named = {"database" if key == "schema" else key: value for key, value in connection.items()}
+        return cls(**cast("Options", named | translated))
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def open(self, wait: bool = True, timeout: float | None = None) -> None:
+        """Start the pool; harmless when it is open already.
+
+        Args:
+            wait: until `min_size` connections are there. Otherwise they are opened in the background.
+            timeout: seconds to go on trying when the server cannot be reached; None: the first failure is raised.
+
+        Raises:
+            ConnectError: the server refuses us; raised at once. The pool is closed then.
+            ServerUnavailableError: the server could not be reached (within `timeout`). The pool is closed then.
+            PoolClosedError: it was closed; a closed pool stays closed.
+        """
+        if self._life is _Life.NEW:
+            self._start()
+        capacity = self._ready()
+        if not wait:
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                while capacity.living < self._min_size:
+                    error = capacity.connect_error
+                    if error is not None and (timeout is None or not isinstance(error, ServerUnavailableError)):
+                        raise error
+                    capacity.progress.clear()
+                    await capacity.progress.wait()
+        except TimeoutError:
+            error = capacity.connect_error
+            self.terminate()
+            raise ServerUnavailableError(
+                f"pool {self._name}: no {self._min_size} connections within open(timeout={timeout:g})"
+                + (f"; the last attempt failed: {error}" if error else "")
+            ) from error
+        except BaseException:
+            self.terminate()
+            raise
+
+    def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._capacity = Capacity(self._driver, self._config, self._name)
+        self._life = _Life.OPEN
+        self._wake = asyncio.Event()
+        self._maintenance = self._loop.create_task(
+            maintenance.run(weakref.ref(self), self._wake), name=f"{self._name}: maintenance"
+        )
+        self._capacity.refill()
+        _open_pools.add(self)
+
+    async def close(self, timeout: float | None = 10.0) -> None:
+        """Close the pool: nobody gets a connection any more, waiters are sent away, borrowers may finish.
+
+        Safe to call twice, and from several tasks. Cancelling it terminates the pool.
+
+        Args:
+            timeout: seconds to wait for borrowers; then their connections are cut, and the log says who held them. None
+                waits for ever.
+        """
+        if self._life is _Life.NEW:
+            self._life = _Life.CLOSED
+        if self._life in {_Life.CLOSED, _Life.FORKED}:
+            return
+        self._check_loop()
+        if self._closing is None:
+            self._life = _Life.CLOSING
+            self._closing = asyncio.create_task(self._shut_down(timeout), name=f"{self._name}: close")
+        try:
+            await asyncio.shield(self._closing)
+        except asyncio.CancelledError:
+            self.terminate()
+            raise
+
+    async def _shut_down(self, timeout: float | None) -> None:
+        capacity = self._capacity
+        capacity.begin_closing()
+        capacity.fail_waiters(self._closed_error)
+        self._stop_maintenance()
+        try:
+            async with asyncio.timeout(timeout):
+                while capacity.entries:
+                    capacity.progress.clear()
+                    capacity.retire_idle(lambda _: True, "shutdown")
+                    if capacity.entries:
+                        await capacity.progress.wait()
+        except TimeoutError:
+            leases = self.leases()
+            logger.warning(
+                "%s: closed after %s s with %d connections still out, %s",
+                self._name, timeout, len(leases), describe_holders(leases, shown=10),
+            )  # fmt: skip
+        capacity.terminate()
+        await capacity.finished()
+        await asyncio.sleep(0)  # lets the transports that were aborted close their sockets
+        self._life = _Life.CLOSED
+
+    def terminate(self) -> None:
+        """Cut every connection at once, the borrowed ones as well. Needs no await; harmless when closed."""
+        if self._life in {_Life.OPEN, _Life.CLOSING}:
+            self._life = _Life.CLOSED
+            self._stop_maintenance()
+            if self._closing is not None:
+                self._closing.cancel()
+            self._capacity.fail_waiters(self._closed_error)
+            self._capacity.terminate()
+        elif self._life is _Life.NEW:
+            self._life = _Life.CLOSED
+
+    def _stop_maintenance(self) -> None:
+        if self._maintenance is not None and self._maintenance is not asyncio.current_task():
+            self._maintenance.cancel()
+
+    def maintain(self) -> float:
+        """One round of the background task; when the next one is due, in the loop's time."""
+        capacity = self._capacity
+        plan = maintenance.plan(asyncio.get_running_loop().time(), capacity.entries, self._config, self._min_size)
+        for reason in {reason for _, reason in plan.retire}:
+            chosen = {entry for entry, why in plan.retire if why == reason}
+            capacity.retire_idle(chosen.__contains__, reason)
+        for entry in plan.warn:
+            capacity.warn_of_holder(entry)
+        capacity.refill()
+        return plan.wake_at
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        if self.__dict__.get("_life") is _Life.OPEN and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._capacity.terminate)
+            warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2)
+
+    # -- acquire and release --------------------------------------------------------------------------------------
+
+    def acquire(self, timeout: float | _Default | None = _Default.TIMEOUT) -> Acquire:
+        """Borrow a connection: ``async with pool.acquire() as conn``, or ``conn = await pool.acquire()`` and release.
+
+        Args:
+            timeout: seconds, one deadline over queueing, connecting and validating; None waits for ever; 0 does not
+                wait at all (an idle connection is still checked). Default: the pool's `queue_timeout`.
+
+        Raises:
+            AcquireTimeoutError: nothing came in time; says who holds the connections.
+            QueueFullError: `max_waiting` tasks wait already.
+            ConnectError: a new connection was needed, and could not be opened.
+            PoolClosedError, WrongEventLoopError, ForkedPoolError: the pool cannot be used, here or at all.
+        """
+        return Acquire(self, timeout, caller())
+
+    def _borrow(self, site: Site) -> Acquire:
+        return Acquire(self, _Default.TIMEOUT, site)
+
+    async def _acquire(self, timeout: float | _Default | None, site: Site) -> PooledConnection:
+        capacity = self._ready()
+        now = started = capacity.loop.time()
+        entry = capacity.take_now(now)
+        if entry is None:
+            entry = await self._wait_for_turn(timeout, started)
+            now = capacity.loop.time()
+        capacity.counters.acquired += 1
+        entry.lend(now, site, asyncio.current_task())
+        if self._config.observers:
+            capacity.emit(lambda: events.Acquired(self._name, entry.connection_id, now - started))
+        return PooledConnection(capacity, entry)
+
+    async def _wait_for_turn(self, timeout: float | _Default | None, started: float) -> Entry:
+        """The slow path of acquire: within the deadline, and accounted for however it ends."""
+        capacity, counters, turn = self._capacity, self._capacity.counters, Turn()
+        limit = self._config.queue_timeout if isinstance(timeout, _Default) else timeout
+        if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0):
+            raise ConfigurationError(f"timeout must be a number of seconds, 0 or more, or None, not {limit!r}")
+        error: BaseException
+        try:
+            if limit == 0:
+                entry = await capacity.take_without_waiting(turn)
+            else:
+                self._check_queue()
+                async with asyncio.timeout_at(None if limit is None else started + limit):
+                    entry = await capacity.take(turn)
+        except TimeoutError:
+            entry = None
+        except BaseException as exc:
+            if isinstance(exc, PoolError):
+                counters.refused += 1
+            else:
+                counters.cancelled += 1
+            error = exc
+            capacity.emit(lambda: events.AcquireFailed(self._name, error, capacity.loop.time() - started))
+            raise
+        waited = capacity.loop.time() - started
+        counters.waited += 1
+        counters.wait_time += waited
+        if entry is None:
+            counters.timeouts += 1
+            error = self._timed_out(turn, waited)
+            capacity.emit(lambda: events.AcquireFailed(self._name, error, waited))
+            raise error from capacity.connect_error
+        if entry.state is State.CLOSED:  # terminate() came between the hand-over and this task's turn
+            raise self._closed_error()
+        return entry
+
+    def _check_queue(self) -> None:
+        limit, permits = self._config.max_waiting, self._capacity.permits
+        if limit is not None and permits.locked() and permits.waiting >= limit:
+            raise QueueFullError(
+                f"pool {self._name}: {permits.waiting} tasks wait already (max_waiting={limit}); {self.stats()}; "
+                f"{describe_holders(self.leases())}"
+            )
+
+    def _timed_out(self, turn: Turn, waited: float) -> AcquireTimeoutError:
+        stats, last = self.stats(), self._capacity.connect_error
+        failed = f"; the last connect failed: {last}" if last else ""
+        return AcquireTimeoutError(
+            f"pool {self._name}: no connection after {waited:.2f} s of {turn.phase}; {stats}; "
+            f"{describe_holders(self.leases())}{failed}",
+            phase=turn.phase,
+            stats=stats,
+        )
+
+    def release(self, connection: PooledConnection) -> None:
+        """Give a connection back. Harmless when it went back before.
+
+        Raises:
+            ValueError: it is not a connection of this pool.
+        """
+        if not isinstance(connection, PooledConnection) or connection.owner is not self._capacity:
+            raise ValueError(f"{connection!r} was not acquired from pool {self._name}")
+        connection.close()
+
+    def _ready(self) -> Capacity:
+        if self._life is not _OPEN or asyncio.get_running_loop() is not self._loop:
+            self._check_loop()
+            raise self._closed_error()
+        return self._capacity
+
+    def _check_loop(self) -> None:
+        if self._life is _Life.FORKED:
+            raise ForkedPoolError(
+                f"pool {self._name} was opened in the parent process; open a pool of its own in process {os.getpid()}"
+            )
+        if self._loop is not None and asyncio.get_running_loop() is not self._loop:
+            raise WrongEventLoopError(
+                f"pool {self._name} was opened in another event loop; open a pool in each loop that uses one"
+            )
+
+    def _closed_error(self) -> PoolClosedError:
+        return PoolClosedError(f"pool {self._name} is {self._life.value}")
+
+    # -- looking and changing -------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name given, or ``host:port/database``."""
+        return self._name
+
+    @property
+    def driver(self) -> Driver:
+        """The adapter of the driver in use."""
+        return self._driver
+
+    @property
+    def closed(self) -> bool:
+        """Whether no connection can be acquired any more, for good."""
+        return self._life not in {_Life.NEW, _Life.OPEN}
+
+    @property
+    def min_size(self) -> int:
+        """Connections kept open even when nobody needs them."""
+        return self._min_size
+
+    @property
+    def max_size(self) -> int:
+        """Connections open at most."""
+        return self._max_size
+
+    @property
+    def size(self) -> int:
+        """Physical connections, those being opened or closed included."""
+        return len(self._capacity.entries) if self._capacity else 0
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a borrower."""
+        return self._capacity.idle.qsize() if self._capacity else 0
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for a connection."""
+        return self._capacity.waiting if self._capacity else 0
+
+    def stats(self) -> PoolStats:
+        """The numbers of this moment, and the counters since the pool was opened."""
+        count = Counter(entry.state for entry in self._capacity.entries) if self._capacity else Counter[State]()
+        counters = self._capacity.counters if self._capacity else Counters()
+        return PoolStats(
+            min_size=self._min_size,
+            max_size=self._max_size,
+            size=self.size,
+            idle=count[State.IDLE],
+            in_use=count[State.IN_USE] + count[State.HANDED],
+            opening=count[State.OPENING],
+            cleaning=count[State.CLEANING],
+            closing=count[State.CLOSING],
+            waiting=self.waiting,
+            **{f.name: getattr(counters, f.name) for f in fields(Counters) if f.name != "closed"},
+            closed=dict(counters.closed),
+        )
+
+    def leases(self) -> list[Lease]:
+        """Who holds a connection, the longest first."""
+        entries = self._capacity.entries if self._capacity else ()
+        held = [self._capacity.lease(entry) for entry in entries if entry.state is State.IN_USE]
+        return sorted(held, key=lambda lease: -lease.age)
+
+    async def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
+        """Change the limits of a running pool. What is too much is closed: idle ones now, borrowed ones on return.
+
+        Raises:
+            ConfigurationError: impossible sizes; nothing is changed.
+        """
+        capacity = self._ready()
+        low = self._min_size if min_size is None else min_size
+        high = self._max_size if max_size is None else max_size
+        build_config(None, {"min_size": low, "max_size": high})
+        self._min_size = capacity.min_size = low
+        grown, self._max_size = high - self._max_size, high
+        capacity.resize(grown)
+        self._nudge()
+
+    def expire(self) -> None:
+        """Replace every connection: idle ones now, borrowed ones as they come back."""
+        self._ready().expire("expired")
+
+    async def check(self) -> None:
+        """Ping every idle connection now and replace those that do not answer within `validation_timeout`."""
+        await self._ready().check()
+
+    def _nudge(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
+
+    def abandon(self) -> None:
+        """In a forked child: never touch the parent's sockets, not even to close them."""
+        if self._life is _Life.OPEN:
+            self._life = _Life.FORKED
+            _inherited.append(self._capacity)
+
+    def __repr__(self) -> str:
+        state = str(self.stats()) if self._life is _Life.OPEN else self._life.name.lower()
+        return f"<ConnectionPool {self._name} via {self._driver.name}: {state}>"
+
+
+class Acquire:
+    """What `acquire` returns: await it, or use it with `async with`."""
+
+    __slots__ = ("_connection", "_pool", "_site", "_timeout")
+
+    def __init__(self, pool: ConnectionPool, timeout: float | _Default | None, site: Site) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._site = site
+        self._connection: PooledConnection | None = None
+
+    def __await__(self) -> Generator[Any, None, PooledConnection]:
+        return self._pool._acquire(self._timeout, self._site).__await__()
+
+    async def __aenter__(self) -> PooledConnection:
+        self._connection = connection = await self._pool._acquire(self._timeout, self._site)
+        return connection
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+# Connections of the parent process that a child must keep alive, because closing them would reach the server.
+_inherited: list[Capacity] = []
+
+
+def _after_fork() -> None:
+    for pool in list(_open_pools):
+        pool.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,96 @@
+"""One statement, one connection, no longer than the call; and transactions the same way."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from async_mysqlpool import transaction
+from async_mysqlpool.lease import caller
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from async_mysqlpool.drivers import Driver
+    from async_mysqlpool.entry import Site
+    from async_mysqlpool.lease import PooledConnection, PooledCursor
+    from async_mysqlpool.transaction import Isolation
+
+T = TypeVar("T")
+
+
+class Queries(ABC):
+    """The pool's helpers. Each borrows for itself, and waits for a connection as `acquire` does."""
+
+    @property
+    @abstractmethod
+    def driver(self) -> Driver:
+        """The driver's adapter."""
+
+    @abstractmethod
+    def _borrow(self, site: Site) -> AbstractAsyncContextManager[PooledConnection]:
+        """A connection for a block, acquired on behalf of `site`."""
+
+    def cursor(self, cursor_class: Any = None) -> AbstractAsyncContextManager[PooledCursor]:
+        """A cursor for a block, on a connection of its own.
+
+        Where autocommit is off, the block ends with COMMIT, or with ROLLBACK when it raises.
+
+        Args:
+            cursor_class: one of the driver's cursor classes, such as its ``DictCursor``; None for the default.
+        """
+        return transaction.cursor_block(self._borrow(caller()), cursor_class)
+
+    def transaction(
+        self, isolation: Isolation | None = None, read_only: bool = False
+    ) -> AbstractAsyncContextManager[PooledConnection]:
+        """A connection inside BEGIN ... COMMIT, or ROLLBACK when the block raises.
+
+        Args:
+            isolation: for this transaction only; None for the session's.
+            read_only: START TRANSACTION READ ONLY.
+        """
+        return self._transaction(caller(), isolation, read_only)
+
+    @asynccontextmanager
+    async def _transaction(
+        self, site: Site, isolation: Isolation | None = None, read_only: bool = False
+    ) -> AsyncIterator[PooledConnection]:
+        async with self._borrow(site) as connection, connection.transaction(isolation, read_only):
+            yield connection
+
+    async def run_transaction(self, fn: Callable[[PooledConnection], Awaitable[T]], retries: int = 3) -> T:
+        """Run ``fn(conn)`` in a transaction; again, on a deadlock (1213) or a lock wait timeout (1205).
+
+        Args:
+            fn: must be safe to run more than once: each run is a transaction of its own.
+            retries: how often to try again before the error goes to the caller.
+        """
+        site = caller()
+        return await transaction.run_transaction(lambda: self._transaction(site), fn, retries, self.driver.error_number)
+
+    async def execute(self, sql: str, args: Any = None) -> int:
+        """Run one statement; the number of rows it changed."""
+        async with transaction.cursor_block(self._borrow(caller()), None) as cursor:
+            await cursor.execute(sql, args)
+            return cursor.rowcount
+
+    async def fetch_all(self, sql: str, args: Any = None, *, cursor_class: Any = None) -> Sequence[Any]:
+        """Run one statement; all of its rows."""
+        async with transaction.cursor_block(self._borrow(caller()), cursor_class) as cursor:
+            await cursor.execute(sql, args)
+            rows: Sequence[Any] = await cursor.fetchall()
+            return rows
+
+    async def fetch_one(self, sql: str, args: Any = None, *, cursor_class: Any = None) -> Any:
+        """Run one statement; its first row, or None."""
+        async with transaction.cursor_block(self._borrow(caller()), cursor_class) as cursor:
+            await cursor.execute(sql, args)
+            return await cursor.fetchone()
+
+    async def fetch_value(self, sql: str, args: Any = None) -> Any:
+        """Run one statement; the first column of its first row, or None."""
+        row = await self.fetch_one(sql, args)
+        return None if row is None else row[0]
