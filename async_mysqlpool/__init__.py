@@ -11,8 +11,11 @@ The map: a file imports only from those before it.
     stats.py        numbers, leases, and the sentences in errors
     semaphore.py    permits, first come, first served
     lease.py        what the borrower holds; transaction.py: blocks and retries
+    journal.py      counters, events, log lines
     opening.py      connecting: within a time, paced by a backoff
-    capacity.py     who gets a connection, how it comes back, what happens when that goes wrong
+    workers.py      the pool's own tasks: open, clean, check, close
+    capacity.py     who gets a connection, how it comes back, where its capacity goes
+    waiting.py      the slow path of acquire: deadline, account, explanation
     maintenance.py  the background task: a pure plan, and the loop that has it carried out
     queries.py      one-shot helpers; pool.py: open, acquire, release, close
     testing/        throwaway servers, a fake driver, a loop with virtual time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import logging
 import os
 import warnings
 import weakref
@@ -14,24 +13,22 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from async_mysqlpool import events, maintenance
-from async_mysqlpool.capacity import Capacity, Turn
+from async_mysqlpool.capacity import Capacity
 from async_mysqlpool.client_options import read_client_options
 from async_mysqlpool.config import Options, build_config
 from async_mysqlpool.drivers import load_driver
-from async_mysqlpool.entry import Entry, Site, State
+from async_mysqlpool.entry import Site, State
 from async_mysqlpool.errors import (
-    AcquireTimeoutError,
-    ConfigurationError,
     ForkedPoolError,
     PoolClosedError,
-    PoolError,
-    QueueFullError,
     ServerUnavailableError,
     WrongEventLoopError,
 )
+from async_mysqlpool.journal import logger
 from async_mysqlpool.lease import PooledConnection, caller
 from async_mysqlpool.queries import Queries
 from async_mysqlpool.stats import Counters, Lease, PoolStats, describe_holders
+from async_mysqlpool.waiting import wait_for_turn
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -41,8 +38,6 @@ if TYPE_CHECKING:
     from async_mysqlpool.drivers import Driver
 
 __all__ = ["ConnectionPool"]
-
-logger = logging.getLogger("async_mysqlpool")
 
 
 class _Default(enum.Enum):
@@ -197,7 +192,7 @@ class ConnectionPool(Queries):
                 self._name, timeout, len(leases), describe_holders(leases, shown=10),
             )  # fmt: skip
         capacity.terminate()
-        await capacity.finished()
+        await capacity.workers.finished()
         await asyncio.sleep(0)  # lets the transports that were aborted close their sockets
         self._life = _Life.CLOSED
 
@@ -225,7 +220,8 @@ class ConnectionPool(Queries):
             chosen = {entry for entry, why in plan.retire if why == reason}
             capacity.retire_idle(chosen.__contains__, reason)
         for entry in plan.warn:
-            capacity.warn_of_holder(entry)
+            entry.warned = True
+            capacity.journal.held_too_long(capacity.lease(entry))
         capacity.refill()
         return plan.wake_at
 
@@ -269,67 +265,14 @@ class ConnectionPool(Queries):
         now = started = capacity.loop.time()
         entry = capacity.take_now(now)
         if entry is None:
-            entry = await self._wait_for_turn(timeout, started)
+            limit = self._config.queue_timeout if isinstance(timeout, _Default) else timeout
+            entry = await wait_for_turn(self, capacity, limit, started)
             now = capacity.loop.time()
-        capacity.counters.acquired += 1
+        capacity.journal.counters.acquired += 1
         entry.lend(now, site, asyncio.current_task())
-        if self._config.observers:
-            capacity.emit(lambda: events.Acquired(self._name, entry.connection_id, now - started))
+        if capacity.journal.observed:
+            capacity.journal.emit(lambda: events.Acquired(self._name, entry.connection_id, now - started))
         return PooledConnection(capacity, entry)
-
-    async def _wait_for_turn(self, timeout: float | _Default | None, started: float) -> Entry:
-        """The slow path of acquire: within the deadline, and accounted for however it ends."""
-        capacity, counters, turn = self._capacity, self._capacity.counters, Turn()
-        limit = self._config.queue_timeout if isinstance(timeout, _Default) else timeout
-        if limit is not None and not (isinstance(limit, (int, float)) and limit >= 0):
-            raise ConfigurationError(f"timeout must be a number of seconds, 0 or more, or None, not {limit!r}")
-        error: BaseException
-        try:
-            if limit == 0:
-                entry = await capacity.take_without_waiting(turn)
-            else:
-                self._check_queue()
-                async with asyncio.timeout_at(None if limit is None else started + limit):
-                    entry = await capacity.take(turn)
-        except TimeoutError:
-            entry = None
-        except BaseException as exc:
-            if isinstance(exc, PoolError):
-                counters.refused += 1
-            else:
-                counters.cancelled += 1
-            error = exc
-            capacity.emit(lambda: events.AcquireFailed(self._name, error, capacity.loop.time() - started))
-            raise
-        waited = capacity.loop.time() - started
-        counters.waited += 1
-        counters.wait_time += waited
-        if entry is None:
-            counters.timeouts += 1
-            error = self._timed_out(turn, waited)
-            capacity.emit(lambda: events.AcquireFailed(self._name, error, waited))
-            raise error from capacity.connect_error
-        if entry.state is State.CLOSED:  # terminate() came between the hand-over and this task's turn
-            raise self._closed_error()
-        return entry
-
-    def _check_queue(self) -> None:
-        limit, permits = self._config.max_waiting, self._capacity.permits
-        if limit is not None and permits.locked() and permits.waiting >= limit:
-            raise QueueFullError(
-                f"pool {self._name}: {permits.waiting} tasks wait already (max_waiting={limit}); {self.stats()}; "
-                f"{describe_holders(self.leases())}"
-            )
-
-    def _timed_out(self, turn: Turn, waited: float) -> AcquireTimeoutError:
-        stats, last = self.stats(), self._capacity.connect_error
-        failed = f"; the last connect failed: {last}" if last else ""
-        return AcquireTimeoutError(
-            f"pool {self._name}: no connection after {waited:.2f} s of {turn.phase}; {stats}; "
-            f"{describe_holders(self.leases())}{failed}",
-            phase=turn.phase,
-            stats=stats,
-        )
 
     def release(self, connection: PooledConnection) -> None:
         """Give a connection back. Harmless when it went back before.
@@ -405,7 +348,7 @@ class ConnectionPool(Queries):
     def stats(self) -> PoolStats:
         """The numbers of this moment, and the counters since the pool was opened."""
         count = Counter(entry.state for entry in self._capacity.entries) if self._capacity else Counter[State]()
-        counters = self._capacity.counters if self._capacity else Counters()
+        counters = self._capacity.journal.counters if self._capacity else Counters()
         return PoolStats(
             min_size=self._min_size,
             max_size=self._max_size,

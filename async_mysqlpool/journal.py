@@ -1,0 +1,77 @@
+"""What a pool writes down: counters, events for observers, log lines."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from async_mysqlpool import events
+from async_mysqlpool.stats import Counters, Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from async_mysqlpool.entry import Entry
+    from async_mysqlpool.errors import ConnectError
+
+__all__ = ["Journal", "logger"]
+
+logger = logging.getLogger("async_mysqlpool")
+
+
+class Journal:
+    """One pool's. Every method is bookkeeping only: nothing here waits, and an observer that fails changes nothing."""
+
+    def __init__(self, pool: str, observers: Sequence[events.Observer]) -> None:
+        self.pool = pool
+        self.counters = Counters()
+        self.observed = bool(observers)
+        self._observers = observers
+
+    def emit(self, make_event: Callable[[], events.Event]) -> None:
+        """Tell the observers. On the hot path look at `observed` first: then nobody listening costs nothing."""
+        if not self.observed:
+            return
+        event = make_event()
+        for observer in self._observers:
+            try:
+                observer.on_event(event)
+            except Exception:
+                logger.exception("%s: an observer failed on %r", self.pool, event)
+
+    def opened(self, entry: Entry, took: float, after: ConnectError | None) -> None:
+        """A connection is ready; `after` is the failure before it, if the server had been away."""
+        if after is not None:
+            logger.warning("%s: the server is back", self.pool)
+        self.counters.opened += 1
+        self.emit(lambda: events.ConnectionOpened(self.pool, entry.connection_id, took))
+
+    def connect_failed(self, error: ConnectError, after: ConnectError | None) -> None:
+        """An attempt failed; of a row of failures the first one is logged."""
+        if after is None:
+            logger.warning("%s: %s", self.pool, error)
+        self.counters.connect_failures += 1
+        self.emit(lambda: events.ConnectFailed(self.pool, error))
+
+    def closed(self, entry: Entry, reason: events.CloseReason, age: float) -> None:
+        """A connection is gone."""
+        self.counters.closed[reason] = self.counters.closed.get(reason, 0) + 1
+        self.emit(lambda: events.ConnectionClosed(self.pool, entry.connection_id, reason, age))
+
+    def reset_failed(self, entry: Entry, error: BaseException) -> None:
+        """A session could not be made clean."""
+        self.counters.resets_failed += 1
+        logger.warning("%s: connection %d could not be reset: %r", self.pool, entry.connection_id, error)
+        self.emit(lambda: events.ResetFailed(self.pool, entry.connection_id, error))
+
+    def held_too_long(self, lease: Lease) -> None:
+        """A connection is out for longer than `hold_warning`."""
+        logger.warning("%s: still held by %s", self.pool, lease)
+        self.emit(lambda: events.HeldTooLong(self.pool, lease.connection_id, lease.age, lease.site, lease.task))
+
+    def came_back(self, lease: Lease, warned: bool) -> None:
+        """A borrower is done; `warned` when it had been reported as held too long."""
+        self.emit(lambda: events.Released(self.pool, lease.connection_id, lease.age))
+        if warned:
+            logger.warning("%s: came back after %.1f s from %s", self.pool, lease.age, lease.site)
+            self.emit(lambda: events.LateReturn(self.pool, lease.connection_id, lease.age, lease.site, lease.task))

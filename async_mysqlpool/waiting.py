@@ -1,0 +1,95 @@
+"""The slow path of acquire: one deadline, an account of how it ended, and an error that explains."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from async_mysqlpool import events
+from async_mysqlpool.capacity import Turn
+from async_mysqlpool.entry import Entry, State
+from async_mysqlpool.errors import (
+    AcquireTimeoutError,
+    ConfigurationError,
+    PoolClosedError,
+    PoolError,
+    QueueFullError,
+)
+from async_mysqlpool.stats import describe_holders
+
+if TYPE_CHECKING:
+    from async_mysqlpool.capacity import Capacity
+    from async_mysqlpool.stats import Lease, PoolStats
+
+__all__ = ["wait_for_turn"]
+
+
+class Pool(Protocol):
+    """What the errors tell about the pool."""
+
+    def stats(self) -> PoolStats:
+        """The numbers of this moment."""
+        ...
+
+    def leases(self) -> list[Lease]:
+        """Who holds a connection, the longest first."""
+        ...
+
+
+async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, started: float) -> Entry:
+    """A connection within `timeout` seconds from `started` on (the loop's time), after everybody who came before."""
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
+        raise ConfigurationError(f"timeout must be a number of seconds, 0 or more, or None, not {timeout!r}")
+    turn, journal = Turn(), capacity.journal
+    entry: Entry | None = None
+    try:
+        if timeout == 0:
+            entry = await capacity.take_without_waiting(turn)
+        else:
+            _check_queue(pool, capacity)
+            async with asyncio.timeout_at(None if timeout is None else started + timeout):
+                entry = await capacity.take(turn)
+    except TimeoutError:
+        pass
+    except BaseException as exc:
+        if isinstance(exc, PoolError):
+            journal.counters.refused += 1
+        else:
+            journal.counters.cancelled += 1
+        _tell(capacity, exc, started)
+        raise
+    waited = capacity.loop.time() - started
+    journal.counters.waited += 1
+    journal.counters.wait_time += waited
+    if entry is None:
+        journal.counters.timeouts += 1
+        error = _timed_out(pool, capacity, turn, waited)
+        _tell(capacity, error, started)
+        raise error from capacity.connect_error
+    if entry.state is State.CLOSED:  # terminate() came between the hand-over and this task's turn
+        raise PoolClosedError(f"pool {capacity.name} is closed")
+    return entry
+
+
+def _check_queue(pool: Pool, capacity: Capacity) -> None:
+    limit, permits = capacity.config.max_waiting, capacity.permits
+    if limit is not None and permits.locked() and permits.waiting >= limit:
+        raise QueueFullError(
+            f"pool {capacity.name}: {permits.waiting} tasks wait already (max_waiting={limit}); {pool.stats()}; "
+            f"{describe_holders(pool.leases())}"
+        )
+
+
+def _timed_out(pool: Pool, capacity: Capacity, turn: Turn, waited: float) -> AcquireTimeoutError:
+    stats, last = pool.stats(), capacity.connect_error
+    failed = f"; the last connect failed: {last}" if last else ""
+    return AcquireTimeoutError(
+        f"pool {capacity.name}: no connection after {waited:.2f} s of {turn.phase}; {stats}; "
+        f"{describe_holders(pool.leases())}{failed}",
+        phase=turn.phase,
+        stats=stats,
+    )
+
+
+def _tell(capacity: Capacity, error: BaseException, started: float) -> None:
+    capacity.journal.emit(lambda: events.AcquireFailed(capacity.name, error, capacity.loop.time() - started))

@@ -1,0 +1,202 @@
+"""What the pool does with the server on its own account: open, clean, check and close connections.
+
+Each job is a task of the pool's own, within its own time, holding the permit of the connection it works on; so no
+cancellation of a borrower can stop it half-way. What becomes of the connection afterwards `capacity.py` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from async_mysqlpool import session
+from async_mysqlpool.entry import Entry, State
+from async_mysqlpool.errors import ConnectError, ServerUnavailableError
+from async_mysqlpool.journal import logger
+from async_mysqlpool.lease import PooledConnection
+from async_mysqlpool.opening import Backoff, Connector
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from async_mysqlpool.capacity import Capacity
+
+__all__ = ["Workers"]
+
+_CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
+
+
+class Workers:
+    """The tasks of one pool, and what they share: the backoff and the limit of connects under way."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._driver = capacity.driver
+        self._config = capacity.config
+        self._loop = asyncio.get_running_loop()
+        self._connector = Connector(self._driver, self._config)
+        self._connecting = asyncio.Semaphore(self._config.max_connecting)
+        self._backoff = Backoff()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.openers: set[asyncio.Task[Any]] = set()
+        self.dialling = 0  # openers that are connecting at this moment
+
+    # -- opening --------------------------------------------------------------------------------------------------
+
+    def open_one(self, unconditional: bool = False) -> None:
+        """Open a connection if it is still needed when its turn to connect has come."""
+        self.openers.add(self._spawn(self._open_one(unconditional)))
+
+    async def _open_one(self, unconditional: bool) -> None:
+        capacity = self._capacity
+        try:
+            async with self._connecting:
+                while unconditional or capacity.needed() > self.dialling:
+                    if self._backoff.pausing(self._loop.time()):
+                        await self._backoff.wait()
+                        continue  # by now nobody may want a connection any more
+                    entry = await self._connected()
+                    if entry is not None:
+                        capacity.offer(entry)
+                        return
+                    if not isinstance(capacity.connect_error, ServerUnavailableError):
+                        break  # it would fail again
+                    unconditional = False
+            capacity.permits.release()
+        except BaseException:
+            capacity.permits.release()
+            raise
+        finally:
+            task = asyncio.current_task()
+            if task is not None:
+                self.openers.discard(task)
+
+    async def _connected(self) -> Entry | None:
+        """One attempt; None when it failed."""
+        capacity, started = self._capacity, self._loop.time()
+        entry = Entry(started)
+        capacity.entries.add(entry)
+        self.dialling += 1
+        try:
+            await self._connector.connect(entry)
+            await self._run_hook(entry)
+        except ConnectError as exc:
+            capacity.gone(entry, "broken", keep_permit=True)
+            self._backoff.failed(started, self._loop.time())
+            capacity.connect_failed(exc)
+            return None
+        except BaseException:
+            capacity.gone(entry, "shutdown", keep_permit=True)
+            raise
+        finally:
+            self.dialling -= 1
+        self._backoff.succeeded()
+        entry.released_at = self._loop.time()
+        capacity.connected(entry, entry.released_at - started)
+        return entry
+
+    async def _run_hook(self, entry: Entry) -> None:
+        """`on_connect`, with a connection that is the hook's for the time it runs."""
+        if self._config.on_connect is None:
+            return
+        lease = PooledConnection(self._capacity, entry)
+        try:
+            async with asyncio.timeout(self._config.connect_timeout):
+                await self._config.on_connect(lease)
+        except Exception as exc:
+            raise ConnectError(f"on_connect failed: {exc!r}") from exc
+        finally:
+            lease.detach()
+        if entry.in_flight or self._driver.has_unread(entry.raw):
+            raise ConnectError("on_connect left a result unread or a statement unfinished")
+
+    # -- cleaning, checking, closing ------------------------------------------------------------------------------
+
+    def clean(self, entry: Entry) -> None:
+        """Make the session clean and offer the connection again."""
+        self._spawn(self._clean(entry))
+
+    async def _clean(self, entry: Entry) -> None:
+        capacity = self._capacity
+        try:
+            async with asyncio.timeout(self._config.connect_timeout):
+                if self._config.reset == "session" and entry.baseline is not None:
+                    await session.reset(self._driver, entry.raw, entry.baseline)
+                    await self._run_hook(entry)
+                else:
+                    await session.rollback(self._driver, entry.raw)
+        except Exception as exc:  # noqa: BLE001  whatever it was, the session is not clean
+            capacity.journal.reset_failed(entry, exc)
+            capacity.gone(entry, "reset failed")
+        except BaseException:
+            capacity.gone(entry, "shutdown")
+            raise
+        else:
+            capacity.journal.counters.resets += 1
+            entry.open_transaction = False
+            capacity.offer(entry)
+
+    async def check(self, entries: list[Entry]) -> None:
+        """Ping connections, all at once; cancelling the caller does not stop that."""
+        tasks = [self._spawn(self._check(entry)) for entry in entries]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _check(self, entry: Entry) -> None:
+        if await self.answers(entry):
+            self._capacity.offer(entry)
+        else:
+            self._capacity.gone(entry, "broken")
+
+    async def answers(self, entry: Entry) -> bool:
+        """Whether the connection answers a ping in time. It is gone if the caller is cancelled here."""
+        entry.state = State.CLEANING
+        try:
+            async with asyncio.timeout(self._config.validation_timeout):
+                await self._driver.ping(entry.raw)
+        except Exception as exc:  # noqa: BLE001  a dead connection may raise anything at all
+            logger.debug("%s: connection %d failed its check: %r", self._capacity.name, entry.connection_id, exc)
+            self._capacity.suspect_all()
+            return False
+        except BaseException:
+            self._capacity.gone(entry, "cancelled")
+            raise
+        entry.suspect = False
+        return True
+
+    def close(self, entry: Entry, reason: str) -> None:
+        """Say goodbye to the server and wait a little for it to hang up."""
+        self._spawn(self._close(entry, reason))
+
+    async def _close(self, entry: Entry, reason: str) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self._driver.close(entry.raw)
+        except Exception as exc:  # noqa: BLE001  it is going anyway
+            logger.debug("%s: closing connection %d: %r", self._capacity.name, entry.connection_id, exc)
+        finally:
+            self._capacity.gone(entry, reason)
+
+    # -- the tasks themselves -------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """The pool keeps its tasks alive; the loop alone would not."""
+        task = self._loop.create_task(work, name=f"{self._capacity.name}: pool task")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def stop_opening(self) -> None:
+        """Break off every connect under way."""
+        for task in self.openers:
+            task.cancel()
+
+    def cancel(self) -> None:
+        """Break off everything."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def finished(self) -> None:
+        """When all tasks have ended."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
