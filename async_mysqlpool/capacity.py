@@ -18,9 +18,10 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING
 
+from async_mysqlpool import session
 from async_mysqlpool.drivers.base import is_disconnect, is_failover, is_server_error
 from async_mysqlpool.entry import Entry, State
-from async_mysqlpool.errors import ConnectError, PoolClosedError, ServerUnavailableError
+from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
 from async_mysqlpool.journal import Journal
 from async_mysqlpool.semaphore import FairSemaphore
 from async_mysqlpool.stats import Lease
@@ -148,7 +149,7 @@ class Capacity:
 
     def _is_useless(self, entry: Entry) -> bool:
         """Told without I/O. Mere old age is the maintenance's business; an expired connection must not be lent."""
-        return entry.expires_at == 0.0 or self.driver.is_dead(entry.raw)
+        return entry.expires_at == 0.0 or entry.doubt is not None or self.driver.is_dead(entry.raw)
 
     def _needs_ping(self, entry: Entry, now: float) -> bool:
         return entry.suspect or now - entry.released_at > self.config.validate_after
@@ -203,10 +204,32 @@ class Capacity:
         entry.take_back(now, State.CLEANING)
         if reason is not None:
             self.retire(entry, reason)
-        elif self.config.reset == "none" and not entry.open_transaction:
+        elif not entry.touched or (self.config.reset == "none" and not entry.open_transaction):
+            self.offer(entry)
+        elif self._begin_reset(entry):
+            # Locks and transactions end now; the replies will be read with those of the next borrower's first command.
             self.offer(entry)
         else:
             self.workers.clean(entry)
+
+    def _begin_reset(self, entry: Entry) -> bool:
+        if self.config.on_connect is not None and self.config.reset == "session":
+            return False
+        return session.begin_reset(
+            self.driver, entry, self.config.reset, self.waiting > 0, lambda error: self._reset_done(entry, error)
+        )
+
+    def _reset_done(self, entry: Entry, error: Exception | None) -> None:
+        """The server's answer to a reset. By now somebody else may have the connection."""
+        if error is None:
+            self.journal.counters.resets += 1
+            return
+        entry.doubt = "broken"
+        if not isinstance(error, OSError):
+            entry.doubt, entry.reset_error = "reset failed", error
+            self.journal.reset_failed(entry, error)
+        if entry.state is State.IDLE:
+            self.retire_idle(lambda other: other is entry, entry.doubt)
 
     def _unfit(self, entry: Entry, now: float) -> str | None:
         """Why a connection that came back must not be used again."""
@@ -220,7 +243,7 @@ class Capacity:
             return "unread result"
         if self.closing:
             return "shutdown"
-        if not self.config.pooling:
+        if not self.config.pooling or (entry.touched and not self.workers.connector.resets):
             return "not pooled"
         if entry.expires_at <= now:
             return "lifetime"
@@ -297,8 +320,13 @@ class Capacity:
 
     # -- trouble --------------------------------------------------------------------------------------------------
 
-    def note_failure(self, entry: Entry, error: BaseException) -> None:
-        """A call of the driver failed: is the connection still in step, and are the others still good?"""
+    def note_failure(self, entry: Entry, error: BaseException) -> PoolError | None:
+        """A call of the driver failed: is the connection in step, and are the others good? The pool's error, if any."""
+        if entry.reset_error is not None and isinstance(error, Exception):
+            return ResetFailedError(
+                f"connection {entry.connection_id} could not be made clean after its last borrower "
+                f"({entry.reset_error}); this statement may have run in the old session"
+            )
         number = self.driver.error_number(error)
         if is_server_error(number):
             entry.in_flight = False
@@ -310,6 +338,7 @@ class Capacity:
         elif is_failover(number, str(error)):
             entry.doubt = "failover"
             self.expire("failover")
+        return None
 
     def suspect_all(self) -> None:
         """One connection was lost: ping the others before they are lent again."""

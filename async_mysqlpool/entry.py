@@ -58,6 +58,9 @@ class Entry:
         raw: the driver's connection; None while it is being opened.
         baseline: the session state that every borrower must find.
         in_flight: a statement was sent and its reply is not known to be read.
+        touched: its borrower has sent something.
+        moved: which may have changed the current database.
+        reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: a `transaction()` block did not come to its end.
         doubt: why the session must not be reused, whatever a reset would say.
         suspect: another connection was lost, so ping this one before handing it out.
@@ -72,13 +75,16 @@ class Entry:
         "doubt",
         "expires_at",
         "in_flight",
+        "moved",
         "open_transaction",
         "raw",
         "released_at",
+        "reset_error",
         "site",
         "state",
         "suspect",
         "task",
+        "touched",
         "uses",
         "warned",
     )
@@ -93,7 +99,10 @@ class Entry:
         self.acquired_at = now
         self.expires_at = float("inf")
         self.in_flight = False
+        self.touched = False
+        self.moved = False
         self.open_transaction = False
+        self.reset_error: Exception | None = None
         self.doubt: str | None = None
         self.suspect = False
         self.uses = 0
@@ -108,6 +117,7 @@ class Entry:
         self.site = site
         self.task = task
         self.uses += 1
+        self.touched = self.moved = False
 
     def take_back(self, now: float, state: State) -> None:
         """Its borrower is done with it."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from async_mysqlpool.entry import Site
 from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
+from async_mysqlpool.session import may_move
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Sequence
@@ -43,8 +44,8 @@ class Owner(Protocol):
         """The lease was dropped without being given back."""
         ...
 
-    def note_failure(self, entry: Entry, error: BaseException) -> None:
-        """A call of the driver failed."""
+    def note_failure(self, entry: Entry, error: BaseException) -> Exception | None:
+        """A call of the driver failed; what the borrower shall see instead, if anything."""
         ...
 
 
@@ -125,11 +126,13 @@ class PooledConnection:
             raise self._refusal()
         entry = self._entry
         self._busy = asyncio.current_task()
-        entry.in_flight = True
+        entry.in_flight = entry.touched = True
         try:
             result = await operation
         except BaseException as exc:
-            self._owner.note_failure(entry, exc)
+            error = self._owner.note_failure(entry, exc)
+            if error is not None:
+                raise error from exc
             raise
         finally:
             self._busy = None
@@ -156,7 +159,9 @@ class PooledConnection:
     @property
     def raw(self) -> Any:
         """The driver's own connection object, unguarded."""
-        return self.entry.raw
+        entry = self.entry
+        entry.touched = entry.moved = True  # whatever is done with it goes unseen
+        return entry.raw
 
     def cursor(self, *args: Any, **kwargs: Any) -> PooledCursor:
         """A cursor; the arguments are the driver's. Use it with `async with`, or await it, or as it is."""
@@ -263,11 +268,16 @@ class PooledCursor(Guarded):
     async def execute(self, query: str, args: Any = None, **kwargs: Any) -> Any:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
         cursor = await self._ready() if self._pending else self._target
-        return await self._connection.run(cursor.execute(query, args, **kwargs))
+        connection = self._connection
+        if may_move(query):
+            connection.entry.moved = True
+        return await connection.run(cursor.execute(query, args, **kwargs))
 
     async def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Any:
         """Run one statement with many sets of arguments."""
         cursor = await self._ready()
+        if may_move(query):
+            self._connection.entry.moved = True
         return await self._connection.run(cursor.executemany(query, args, **kwargs))
 
     async def callproc(self, procname: str, args: Sequence[Any] = ()) -> Any:
@@ -345,6 +355,8 @@ def _guarded(connection: PooledConnection, value: Any) -> Any:
 
 
 async def _wrapped(connection: PooledConnection, awaitable: Awaitable[Any]) -> Any:
+    if not connection.detached:
+        connection.entry.moved = True  # select_db(), or who knows what
     result = await connection.run(awaitable)
     if hasattr(result, "execute"):  # a prepared statement or another cursor
         return Guarded(connection, result)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from async_mysqlpool import session
 from async_mysqlpool.drivers.base import ConnectParams, is_server_full, is_unavailable
 from async_mysqlpool.errors import ConnectError, ServerFullError, ServerUnavailableError
+from async_mysqlpool.journal import logger
 
 if TYPE_CHECKING:
     from async_mysqlpool.config import PoolConfig
@@ -65,7 +66,8 @@ class Connector:
         self._config = config
         # `init_command` is ours to repeat after each reset, so the driver must not know of it.
         self._connect_args = {k: v for k, v in config.connect_args.items() if k != "init_command"}
-        self._init_command = config.connect_args.get("init_command")
+        self._wishes = session.Wishes(config.session_variables, config.connect_args.get("init_command"), config.reset)
+        self.resets = True  # False once the server has refused to reset a session
         self._ssl = ssl.create_default_context() if config.ssl is True else config.ssl or None
 
     async def connect(self, entry: Entry) -> None:
@@ -79,11 +81,7 @@ class Connector:
         config = self._config
         try:
             async with asyncio.timeout(config.connect_timeout):
-                entry.raw = await self._driver.connect(await self._params())
-                entry.connection_id = self._driver.connection_id(entry.raw)
-                entry.baseline = await session.set_up(
-                    self._driver, entry.raw, config.session_variables, self._init_command
-                )
+                await self._connect(entry)
         except BaseException as exc:
             self.abort(entry)
             if not isinstance(exc, Exception):
@@ -92,6 +90,24 @@ class Connector:
         if config.max_lifetime is not None:
             jitter = random.uniform(0, _LIFETIME_JITTER)  # noqa: S311
             entry.expires_at = asyncio.get_running_loop().time() + config.max_lifetime * (1 - jitter)
+
+    async def _connect(self, entry: Entry) -> None:
+        try:
+            entry.raw = await self._driver.connect(await self._params())
+            entry.connection_id = self._driver.connection_id(entry.raw)
+            entry.baseline = await session.set_up(self._driver, entry.raw, self._wishes)
+        except session.ResetRefusedError as exc:
+            # Without a reset, only a new connection has a clean session: right, if slow.
+            logger.warning(
+                "%s: sessions cannot be reset here (%s), so every connection is used once; "
+                'reset="rollback" or reset="none" would keep them',
+                self._config.pool_name,
+                exc,
+            )
+            self.abort(entry)
+            self.resets = False
+            self._wishes.reset = "rollback"
+            await self._connect(entry)
 
     def abort(self, entry: Entry) -> None:
         """Close the socket, if there is one."""

@@ -3,7 +3,8 @@
 The baseline of a connection is what it was opened with: database, character set and collation, autocommit,
 `session_variables`, `init_command`, `on_connect`. COM_RESET_CONNECTION rolls back and clears user variables,
 temporary tables, locks, prepared statements and session variables; it leaves the current database alone and puts the
-server's defaults where the baseline was, so what the baseline adds is said again.
+server's defaults where the baseline was. What it does to *this* session is tried once, when the connection is
+new; from then on only that is said again which the reset takes away.
 
 https://dev.mysql.com/doc/c-api/8.4/en/mysql-reset-connection.html
 https://mariadb.com/kb/en/com_reset_connection/
@@ -11,72 +12,175 @@ https://mariadb.com/kb/en/com_reset_connection/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.drivers.base import COM_INIT_DB, COM_QUERY, COM_RESET_CONNECTION, Command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from async_mysqlpool.config import Variable
+    from async_mysqlpool.config import Reset, Variable
     from async_mysqlpool.drivers import Driver
+    from async_mysqlpool.entry import Entry
 
-_READ_BASELINE = (
-    "SELECT @@SESSION.character_set_client, @@SESSION.character_set_results, @@SESSION.collation_connection,"
-    " @@SESSION.autocommit, @@SESSION.wait_timeout, DATABASE()"
-)
+__all__ = ["Baseline", "NotRestorableError", "ResetRefusedError", "begin_reset", "may_move", "reset", "set_up"]
+
+# The variables that the connection's own options set, whatever the server's defaults are.
+_OWN = ("character_set_client", "character_set_results", "collation_connection", "autocommit")
+_ROLLBACK = (Command(COM_QUERY, b"ROLLBACK"),)
+# An init_command that is a plain SET has one OK packet for a reply, so it can travel with the reset.
+_PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
+_USE = re.compile(r"\buse\b")
+
+
+class ResetRefusedError(Exception):
+    """The server, or a proxy before it, does not know COM_RESET_CONNECTION."""
+
+
+class NotRestorableError(Exception):
+    """The session cannot be brought back to its baseline; nothing failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The state that every borrower must find; `wait_timeout` (seconds) is the server's patience when idle."""
+    """The state that every borrower must find.
+
+    Attributes:
+        commands: bring the session back when the current database is still the one of the baseline.
+        commands_if_moved: the same, when it may be another one.
+        init_command: one that cannot travel with the reset and runs after it.
+        snapshot: what the driver remembers of the session.
+        wait_timeout: seconds after which the server closes an idle connection.
+    """
 
     commands: tuple[Command, ...]
+    commands_if_moved: tuple[Command, ...]
     init_command: str | None
     snapshot: Any
+    database: str | None
     autocommit: bool
     wait_timeout: float
 
 
-async def set_up(driver: Driver, raw: Any, variables: Mapping[str, Variable], init_command: str | None) -> Baseline:
-    """Bring a new connection into its first state and note that state down."""
-    if variables:
-        await driver.execute(raw, f"SET {_assignments(variables)}")
-    if init_command:
-        await driver.execute(raw, init_command)
-    row = (await driver.execute(raw, _READ_BASELINE))[0]
-    client, results, collation, autocommit, wait_timeout, database = row
-    restore = _assignments(
-        {
-            "character_set_client": client,
-            "character_set_results": results,
-            "collation_connection": collation,
-            "autocommit": int(autocommit),
-            **variables,
-        }
+@dataclass(slots=True)
+class _State:
+    """One look at a session: the variables that matter, and its database."""
+
+    variables: dict[str, Variable]
+    collation_database: str
+    wait_timeout: float
+    database: str | None
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What the pool's options add to a new connection."""
+
+    variables: Mapping[str, Variable] = field(default_factory=dict[str, "Variable"])
+    init_command: str | None = None
+    reset: Reset = "session"
+
+
+async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
+    """Bring a new connection into its first state, and learn what a reset leaves of that.
+
+    Raises:
+        ResetRefusedError: the server knows no reset; the connection may be gone by now.
+    """
+    if wishes.variables:
+        await driver.execute(raw, _set(wishes.variables))
+    if wishes.init_command:
+        await driver.execute(raw, wishes.init_command)
+    first = await _look(driver, raw, wishes.variables)
+    restore: list[Command] = []
+    moved: list[Command] = []
+    plain = wishes.init_command is not None and bool(_PLAIN_SET.fullmatch(wishes.init_command))
+    if wishes.reset == "session":
+        try:
+            await driver.run(raw, [Command(COM_RESET_CONNECTION)], None)
+        except Exception as exc:
+            raise ResetRefusedError(str(exc)) from exc
+        after = await _look(driver, raw, wishes.variables)
+        wanted = {**first.variables, **wishes.variables}
+        lost = {name: wanted[name] for name, value in first.variables.items() if after.variables[name] != value}
+        if lost:
+            restore.append(Command(COM_QUERY, _set(lost).encode()))
+        if wishes.init_command and plain:
+            restore.append(Command(COM_QUERY, wishes.init_command.encode()))
+        if first.database is not None:
+            moved.append(Command(COM_INIT_DB, first.database.encode()))
+            if after.collation_database != first.collation_database:
+                restore += moved  # LOAD DATA, for one, goes by it
+        if restore:
+            await driver.run(raw, restore, None)
+        if wishes.init_command and not plain:
+            await driver.execute(raw, wishes.init_command)
+    commands = (Command(COM_RESET_CONNECTION), *restore)
+    return Baseline(
+        commands=commands,
+        commands_if_moved=commands if set(moved) <= set(commands) else (*commands, *moved),
+        init_command=None if plain else wishes.init_command,
+        snapshot=driver.snapshot(raw),
+        database=first.database,
+        autocommit=bool(first.variables["autocommit"]),
+        wait_timeout=first.wait_timeout,
     )
-    commands = [Command(COM_RESET_CONNECTION), Command(COM_QUERY, f"SET {restore}".encode())]
-    if database is not None:
-        # In the character set of the moment, which is the client's again by now.
-        commands.append(Command(COM_INIT_DB, database.encode()))
-    return Baseline(tuple(commands), init_command, driver.snapshot(raw), bool(autocommit), float(wait_timeout))
 
 
-async def reset(driver: Driver, raw: Any, baseline: Baseline) -> None:
-    """Make the session as good as new. Whatever this raises, the connection must not be used again."""
-    await driver.reset(raw, baseline.commands, baseline.snapshot)
+async def _look(driver: Driver, raw: Any, variables: Mapping[str, Variable]) -> _State:
+    names = [*_OWN, *(name for name in variables if name not in _OWN)]
+    columns = [f"@@SESSION.{name}" for name in (*names, "collation_database", "wait_timeout")]
+    row = (await driver.execute(raw, f"SELECT {', '.join(columns)}, DATABASE()"))[0]
+    return _State(dict(zip(names, row, strict=False)), str(row[-3]), float(row[-2]), row[-1])
+
+
+def begin_reset(
+    driver: Driver, entry: Entry, mode: Reset, cork: bool, on_done: Callable[[Exception | None], None]
+) -> bool:
+    """Write what makes the session clean, without waiting for the replies; False if this one has to be waited for."""
+    baseline = entry.baseline
+    if baseline is None or not driver.pipelines or driver.in_transaction(entry.raw):
+        # A large transaction may take long to roll back, and nobody should get a connection that is busy with that.
+        return False
+    if mode == "rollback":
+        driver.send(entry.raw, _ROLLBACK, None, on_done, cork)
+        return True
+    if baseline.init_command is not None or (entry.moved and baseline.database is None):
+        return False
+    commands = baseline.commands_if_moved if entry.moved else baseline.commands
+    driver.send(entry.raw, commands, baseline.snapshot, on_done, cork)
+    return True
+
+
+async def reset(driver: Driver, entry: Entry, mode: Reset) -> None:
+    """Make the session clean. Whatever this raises, the connection must not be used again."""
+    baseline, raw = entry.baseline, entry.raw
+    if baseline is None or mode != "session":
+        await driver.run(raw, _ROLLBACK, None)
+        return
+    if entry.moved and baseline.database is None and await _database(driver, raw) is not None:
+        raise NotRestorableError("a session that has chosen a database cannot go back to none")
+    await driver.run(raw, baseline.commands_if_moved if entry.moved else baseline.commands, baseline.snapshot)
     if baseline.init_command:
         await driver.execute(raw, baseline.init_command)
 
 
-async def rollback(driver: Driver, raw: Any) -> None:
-    """End the transaction, if there is one; the drivers' own flags are not to be trusted with that question."""
-    await driver.execute(raw, "ROLLBACK")
+async def _database(driver: Driver, raw: Any) -> str | None:
+    name: str | None = (await driver.execute(raw, "SELECT DATABASE()"))[0][0]
+    return name
 
 
-def _assignments(variables: Mapping[str, Variable]) -> str:
-    return ", ".join(f"@@SESSION.{name} = {_literal(value)}" for name, value in variables.items())
+def may_move(query: str | bytes) -> bool:
+    """Whether a statement may change the current database. A hint that says USE INDEX costs one small command."""
+    text = query.decode("latin-1") if isinstance(query, bytes) else query
+    text = text.lower()
+    return "use" in text and _USE.search(text) is not None
+
+
+def _set(variables: Mapping[str, Variable]) -> str:
+    return "SET " + ", ".join(f"@@SESSION.{name} = {_literal(value)}" for name, value in variables.items())
 
 
 def _literal(value: Variable) -> str:

@@ -35,7 +35,7 @@ async def transaction(
     Raises:
         ConfigurationError: no such isolation level.
     """
-    execute, raw = connection.owner.driver.execute, connection.raw
+    execute, raw = connection.owner.driver.execute, connection.entry.raw
     if isolation is not None:
         level = isolation.replace("_", " ").upper()
         if level not in _LEVELS:

@@ -34,7 +34,7 @@ class Workers:
         self._driver = capacity.driver
         self._config = capacity.config
         self._loop = asyncio.get_running_loop()
-        self._connector = Connector(self._driver, self._config)
+        self.connector = Connector(self._driver, self._config)
         self._connecting = asyncio.Semaphore(self._config.max_connecting)
         self._backoff = Backoff()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,7 +78,7 @@ class Workers:
         capacity.entries.add(entry)
         self.dialling += 1
         try:
-            await self._connector.connect(entry)
+            await self.connector.connect(entry)
             await self._run_hook(entry)
         except ConnectError as exc:
             capacity.gone(entry, "broken", keep_permit=True)
@@ -120,11 +120,11 @@ class Workers:
         capacity = self._capacity
         try:
             async with asyncio.timeout(self._config.connect_timeout):
-                if self._config.reset == "session" and entry.baseline is not None:
-                    await session.reset(self._driver, entry.raw, entry.baseline)
+                await session.reset(self._driver, entry, self._config.reset)
+                if self._config.reset == "session":
                     await self._run_hook(entry)
-                else:
-                    await session.rollback(self._driver, entry.raw)
+        except session.NotRestorableError:
+            capacity.retire(entry, "not restorable")
         except Exception as exc:  # noqa: BLE001  whatever it was, the session is not clean
             capacity.journal.reset_failed(entry, exc)
             capacity.gone(entry, "reset failed")

@@ -1,7 +1,7 @@
 """aiomysql.
 
-Private parts used, seen in 0.3.2: `Connection._connect`, `._reader`, `._writer`, `._result`, `._charset`,
-`._encoding`, `._db`, `StreamReader._buffer`.
+Private parts used besides the family's, seen in 0.3.2: `Connection._connect`, `._reader`, `._writer`,
+`StreamReader._buffer`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ import aiomysql
 from pymysql.err import MySQLError
 
 from async_mysqlpool.drivers import pipeline
+from async_mysqlpool.drivers.family import PyMySQLFamily
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import asyncio
 
-    from async_mysqlpool.drivers.base import Command, ConnectParams, Driver
-
-_REMEMBERED = ("_charset", "_encoding", "_db", "autocommit_mode", "server_status")
+    from async_mysqlpool.drivers.base import ConnectParams, Driver
 
 
-class AiomysqlDriver:
+class AiomysqlDriver(PyMySQLFamily):
     """The adapter for aiomysql's connections."""
 
     name = "aiomysql"
+    cursor_class = aiomysql.Cursor
+    error_class = MySQLError
+    output = "_writer"
 
     async def connect(self, params: ConnectParams) -> Any:
         """`aiomysql.connect` keeps the socket when it is cancelled during the handshake, so its two steps are here."""
@@ -48,26 +50,9 @@ class AiomysqlDriver:
             raise
         return raw
 
-    async def ping(self, raw: Any) -> None:
-        """The default of the driver's own ping would reconnect: a new session under an old entry."""
-        await raw.ping(reconnect=False)
-
-    async def execute(self, raw: Any, sql: str) -> Sequence[Sequence[Any]]:
-        """One statement through a plain cursor."""
-        async with raw.cursor(aiomysql.Cursor) as cursor:
-            await cursor.execute(sql)
-            return await cursor.fetchall() or ()
-
-    def snapshot(self, raw: Any) -> dict[str, Any]:
-        """Attributes that `autocommit()`, `set_charset()` and every reply change."""
-        return {name: getattr(raw, name) for name in _REMEMBERED}
-
-    async def reset(self, raw: Any, commands: Sequence[Command], snapshot: dict[str, Any]) -> None:
-        """One write; the driver's memory of the session goes back at once."""
-        for name, value in snapshot.items():
-            setattr(raw, name, value)
-        raw._result = None
-        await pipeline.send(raw._writer.transport, commands).done
+    def transport(self, raw: Any) -> asyncio.Transport | None:
+        """Through its stream writer."""
+        return None if raw._writer is None else raw._writer.transport
 
     def is_dead(self, raw: Any) -> bool:
         """Closed on either side, or bytes came that nobody asked for: a server says why it hangs up."""
@@ -76,37 +61,12 @@ class AiomysqlDriver:
             return True
         return bool(reader._buffer) or reader.at_eof() or reader.exception() is not None
 
-    def has_unread(self, raw: Any) -> bool:
-        """An unbuffered result, or more results of a multi-statement."""
-        result = raw._result
-        return result is not None and bool(result.unbuffered_active or result.has_next)
-
-    def connection_id(self, raw: Any) -> int:
-        """From the server's greeting."""
-        return int(raw.thread_id())
-
-    def error_number(self, error: BaseException) -> int | None:
-        """Aiomysql raises PyMySQL's errors: number first."""
-        if isinstance(error, MySQLError) and error.args and isinstance(error.args[0], int):
-            return error.args[0]
-        return None
-
-    def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """An awaitable of the cursor."""
-        return raw.cursor(*[cls for cls in args if cls is not None], **kwargs)
-
-    async def close(self, raw: Any) -> None:
-        """The driver's own `ensure_closed` does not wait for the server."""
-        if raw._writer is not None:
-            await pipeline.say_goodbye(raw._writer.transport)
-        raw.close()
-
     def abort(self, raw: Any) -> None:
-        """No goodbye."""
-        writer, raw._writer = raw._writer, None
-        raw._reader = None
-        if writer is not None:
-            pipeline.abort(writer.transport)
+        """The driver's own finalizer finds nothing left to warn of."""
+        transport = self.transport(raw)
+        raw._writer = raw._reader = None
+        if transport is not None:
+            pipeline.abort(transport)
 
 
 driver: Driver = AiomysqlDriver()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html
 COM_QUIT = 0x01
@@ -68,11 +68,35 @@ class Driver(Protocol):
         ...
 
     def snapshot(self, raw: Any) -> Any:
-        """What the driver itself remembers of the session (character set, flags), for `reset`."""
+        """What the driver itself remembers of the session: character set, flags."""
         ...
 
-    async def reset(self, raw: Any, commands: Sequence[Command], snapshot: Any) -> None:
-        """Send the commands in one write, read one reply for each, and restore the snapshot."""
+    @property
+    def pipelines(self) -> bool:
+        """Whether `send` works."""
+        ...
+
+    def send(
+        self,
+        raw: Any,
+        commands: Sequence[Command],
+        snapshot: Any,
+        on_done: Callable[[Exception | None], None],
+        cork: bool = False,
+    ) -> None:
+        """Write the commands and restore the snapshot (if any) without waiting.
+
+        The replies are read before that of the next command; `on_done` is called then, with the first error. With
+        `cork`, the commands wait a tick of the loop for the next command of the driver's, to travel with it.
+        """
+        ...
+
+    async def run(self, raw: Any, commands: Sequence[Command], snapshot: Any) -> None:
+        """As `send`, and wait for the replies."""
+        ...
+
+    def in_transaction(self, raw: Any) -> bool:
+        """What the driver believes; a hint."""
         ...
 
     def is_dead(self, raw: Any) -> bool:

@@ -3,7 +3,8 @@
 A driver reads through a protocol that is attached to its transport. While replies are due that the driver does not
 know of, another protocol takes its place: it eats exactly those packets, puts the driver's own protocol back, and
 hands it whatever came after them. The driver's reading is never touched, and the next command of a borrower can
-be written before the replies are in.
+be written before the replies are in. A corked write goes further: it waits for that next command, a tick of the loop
+at most, so that both travel together.
 
 https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
 """
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from async_mysqlpool.drivers.base import COM_QUIT, Command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+__all__ = ["CommandFailedError", "Cork", "Replies", "abort", "encode", "say_goodbye"]
 
 _HEADER = 4  # three bytes of length, one of sequence number
 
@@ -29,60 +32,67 @@ class CommandFailedError(Exception):
 class Replies(asyncio.Protocol):
     """Eats one OK or ERR packet for each command, then gives the transport back to the driver.
 
-    `done` is set with None, or with the first error. Nobody has to wait for it.
+    Args:
+        transport: the driver's.
+        count: how many packets.
+        on_done: called once, with the server's status flags and the first error, if any. After an error the transport
+            is closed, so that the driver cannot take what follows for good.
     """
 
-    def __init__(self, transport: asyncio.Transport, count: int) -> None:
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.server_status = 0
+    def __init__(
+        self, transport: asyncio.Transport, count: int, on_done: Callable[[int, Exception | None], None]
+    ) -> None:
         self._transport = transport
         self._protocol = transport.get_protocol()
         self._left = count
+        self._on_done = on_done
         self._buffer = b""
+        self._status = 0
         self._error: Exception | None = None
+        transport.set_protocol(self)
 
     def data_received(self, data: bytes) -> None:
         """Take complete packets off the front; what is left after the last one is the driver's."""
-        buffer = self._buffer + data
-        start = 0
-        while self._left and len(buffer) - start >= _HEADER:
+        buffer = self._buffer + data if self._buffer else data
+        start, size = 0, len(buffer)
+        while self._left and size - start >= _HEADER:
             end = start + _HEADER + int.from_bytes(buffer[start : start + 3], "little")
-            if len(buffer) < end:
+            if size < end:
                 break
             self._packet(buffer[start + _HEADER : end])
             self._left -= 1
             start = end
         self._buffer = buffer[start:]
         if not self._left:
-            self._finish(self._error)
-            if self._buffer:
+            self._finish()
+            if self._buffer and self._error is None:
                 _feed(self._protocol, self._buffer)
 
     def _packet(self, payload: bytes) -> None:
-        if payload[:1] == b"\x00":
-            self.server_status = _ok_status(payload)
+        if payload[0] == 0:
+            self._status = _ok_status(payload)
         elif self._error is None:
-            number = int.from_bytes(payload[1:3], "little") if payload[:1] == b"\xff" else 2027
-            text = payload[3:].decode("utf-8", "replace") if payload[:1] == b"\xff" else "malformed packet"
-            self._error = CommandFailedError(number, text)
+            number = int.from_bytes(payload[1:3], "little")
+            text = payload[3:].decode("utf-8", "replace")
+            self._error = CommandFailedError(number, text) if payload[0] == 0xFF else CommandFailedError(2027, "?")
 
-    def _finish(self, error: Exception | None) -> None:
+    def _finish(self) -> None:
+        self._left = 0
         self._transport.set_protocol(self._protocol)
-        if not self.done.done():
-            if error is None:
-                self.done.set_result(None)
-            else:
-                self.done.set_exception(error)
-                self.done.exception()  # it is no mistake if nobody waits for it
+        self._on_done(self._status, self._error)
+        if self._error is not None:
+            self._transport.abort()
 
     def eof_received(self) -> bool | None:
         """The server hung up: the driver shall learn of it in its own way."""
-        self._finish(ConnectionResetError("the server closed the connection"))
+        self._error = self._error or ConnectionResetError("the server closed the connection")
+        self._finish()
         return cast("asyncio.Protocol", self._protocol).eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As above."""
-        self._finish(exc or ConnectionResetError("the connection was lost"))
+        self._error = self._error or exc or ConnectionResetError("the connection was lost")
+        self._finish()
         self._protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -94,12 +104,37 @@ class Replies(asyncio.Protocol):
         self._protocol.resume_writing()
 
 
-def send(transport: asyncio.Transport, commands: Sequence[Command]) -> Replies:
-    """Write all commands at once and have their replies read in the background."""
-    replies = Replies(transport, len(commands))
-    transport.set_protocol(replies)
-    transport.write(b"".join(map(_packet, commands)))
-    return replies
+class Cork:
+    """Stands in for the object that a driver writes to, until its first write: then `prefix` goes first.
+
+    Args:
+        raw: the driver's connection.
+        attribute: under which name it holds that object.
+        prefix: what has to be written before anything else.
+    """
+
+    def __init__(self, raw: Any, attribute: str, prefix: bytes) -> None:
+        self._raw = raw
+        self._attribute = attribute
+        self._prefix = prefix
+        self._target = getattr(raw, attribute)
+        setattr(raw, attribute, self)
+
+    def write(self, data: bytes) -> None:
+        """Both in one go; the driver has its own object back."""
+        self._target.write(self._pull() + data)
+
+    def flush(self) -> None:
+        """Nothing was written in time: the prefix goes alone. The driver may have let go of the object since."""
+        if getattr(self._raw, self._attribute) is self:
+            self._target.write(self._pull())
+
+    def _pull(self) -> bytes:
+        setattr(self._raw, self._attribute, self._target)
+        return self._prefix
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
 
 
 async def say_goodbye(transport: asyncio.Transport) -> None:
@@ -109,7 +144,7 @@ async def say_goodbye(transport: asyncio.Transport) -> None:
     hung_up = asyncio.get_running_loop().create_future()
     try:
         transport.set_protocol(_Goodbye(hung_up))
-        transport.write(_packet(Command(COM_QUIT)))
+        transport.write(encode([Command(COM_QUIT)]))
         await hung_up
     finally:
         transport.abort()
@@ -139,8 +174,11 @@ class _Goodbye(asyncio.Protocol):
             self._hung_up.set_result(None)
 
 
-def _packet(command: Command) -> bytes:
-    return (len(command.payload) + 1).to_bytes(3, "little") + bytes((0, command.code)) + command.payload
+def encode(commands: Sequence[Command]) -> bytes:
+    """The packets of several commands, each starting a sequence of its own."""
+    return b"".join(
+        [(len(payload) + 1).to_bytes(3, "little") + bytes((0, code)) + payload for code, payload in commands]
+    )
 
 
 def _ok_status(payload: bytes) -> int:

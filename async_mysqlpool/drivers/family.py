@@ -1,0 +1,131 @@
+"""What aiomysql and asyncmy have in common: both descend from PyMySQL, names of private parts included.
+
+Private parts used: `Connection._result`, `._charset`, `._encoding`, `._db`; each driver's file lists its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from async_mysqlpool.drivers import pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from async_mysqlpool.drivers.base import Command
+
+_REMEMBERED = ("_charset", "_encoding", "_db", "autocommit_mode", "server_status")
+
+
+class PyMySQLFamily(ABC):
+    """The larger part of both adapters."""
+
+    # Set by each driver: its default cursor, the base of its errors, and the attribute that it writes to.
+    cursor_class: Any
+    error_class: type[Exception]
+    output: str
+    pipelines = True
+
+    @abstractmethod
+    def transport(self, raw: Any) -> asyncio.Transport | None:
+        """The connection's transport; None when it is closed."""
+
+    @abstractmethod
+    def abort(self, raw: Any) -> None:
+        """Close the socket at once."""
+
+    async def ping(self, raw: Any) -> None:
+        """The default of the drivers' own ping would reconnect: a new session under an old entry."""
+        await raw.ping(reconnect=False)
+
+    async def execute(self, raw: Any, sql: str) -> Sequence[Sequence[Any]]:
+        """One statement through a plain cursor."""
+        async with raw.cursor(self.cursor_class) as cursor:
+            await cursor.execute(sql)
+            return await cursor.fetchall() or ()
+
+    def snapshot(self, raw: Any) -> dict[str, Any]:
+        """Attributes that `autocommit()`, `set_charset()` and every reply change."""
+        return {name: getattr(raw, name) for name in _REMEMBERED}
+
+    def restore(self, raw: Any, snapshot: dict[str, Any]) -> None:
+        """What the driver believes of the session is right again, its escaping of strings included."""
+        for name, value in snapshot.items():
+            setattr(raw, name, value)
+        raw._result = None
+
+    def send(
+        self,
+        raw: Any,
+        commands: Sequence[Command],
+        snapshot: dict[str, Any] | None,
+        on_done: Callable[[Exception | None], None],
+        cork: bool = False,
+    ) -> None:
+        """Write all commands at once; their replies are read before that of the driver's next command."""
+        transport = self.transport(raw)
+        if transport is None:
+            on_done(ConnectionResetError("the connection is closed"))
+            return
+        if snapshot is not None:
+            self.restore(raw, snapshot)
+
+        def done(status: int, error: Exception | None) -> None:
+            if error is None:
+                raw.server_status = status
+            on_done(error)
+
+        pipeline.Replies(transport, len(commands), done)
+        data = pipeline.encode(commands)
+        if cork:
+            # After the next borrower, who is about to run and whose first command shall take this along.
+            asyncio.get_running_loop().call_soon(pipeline.Cork(raw, self.output, data).flush)
+        else:
+            transport.write(data)
+
+    async def run(self, raw: Any, commands: Sequence[Command], snapshot: dict[str, Any] | None) -> None:
+        """As `send`, and wait for the replies."""
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: Exception | None) -> None:
+            if answered.done():
+                return
+            if error is None:
+                answered.set_result(None)
+            else:
+                answered.set_exception(error)
+
+        self.send(raw, commands, snapshot, done)
+        await answered
+
+    def in_transaction(self, raw: Any) -> bool:
+        """What the last OK packet said; a SELECT that takes locks goes unnoticed."""
+        return bool(raw.get_transaction_status())
+
+    def has_unread(self, raw: Any) -> bool:
+        """An unbuffered result, or more results of a multi-statement."""
+        result = raw._result
+        return result is not None and bool(result.unbuffered_active or result.has_next)
+
+    def connection_id(self, raw: Any) -> int:
+        """From the server's greeting."""
+        return int(raw.thread_id())
+
+    def error_number(self, error: BaseException) -> int | None:
+        """Number first, as in PyMySQL."""
+        if isinstance(error, self.error_class) and error.args and isinstance(error.args[0], int):
+            return error.args[0]
+        return None
+
+    def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Asyncmy gives the cursor, aiomysql an awaitable of it."""
+        return raw.cursor(*args, **kwargs)
+
+    async def close(self, raw: Any) -> None:
+        """The drivers' own `ensure_closed` does not wait for the server."""
+        transport = self.transport(raw)
+        if transport is not None:
+            await pipeline.say_goodbye(transport)
+        self.abort(raw)
