@@ -23,7 +23,7 @@ from async_mysqlpool.drivers.base import is_disconnect, is_failover, is_server_e
 from async_mysqlpool.entry import Entry, State
 from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
 from async_mysqlpool.journal import Journal
-from async_mysqlpool.semaphore import FairSemaphore
+from async_mysqlpool.semaphore import FairSemaphore, before, was_served
 from async_mysqlpool.stats import Lease
 from async_mysqlpool.workers import Workers
 
@@ -99,14 +99,18 @@ class Capacity:
         self.permits.release()
         return None
 
-    async def take(self, turn: Turn) -> Entry:
-        """Wait for a turn, then take an idle connection that proves to be alive, or the next one to come."""
-        await self.permits.acquire()
+    async def take(self, turn: Turn, deadline: float | None) -> Entry:
+        """Wait for a turn, then take an idle connection that proves to be alive, or the next one to come.
+
+        Raises:
+            TimeoutError: the deadline (the loop's time) passed; `turn` says in which phase.
+        """
+        await self.permits.acquire(deadline)
         if self.closing:
             self.permits.release()
             self.progress.set()
             raise PoolClosedError(f"pool {self.name} is closed")
-        entry = await self._checked_idle(turn)
+        entry = await self._checked_idle(turn, deadline)
         if entry is not None:
             return entry
         turn.phase = "connecting"
@@ -114,10 +118,10 @@ class Capacity:
         self.wanted[waiter] = None
         self.workers.open_one()
         try:
-            return await waiter
+            return await before(deadline, waiter)
         except BaseException:
             # The connection may have been handed over in the very tick in which this task was cancelled.
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            if was_served(waiter):
                 self.offer(waiter.result())
             raise
         finally:
@@ -127,13 +131,14 @@ class Capacity:
         """An idle connection or none; then one is opened for whoever comes next, if there is room."""
         if not self.permits.take():
             return None
-        entry = await self._checked_idle(turn)
+        entry = await self._checked_idle(turn, None)
         if entry is None:
             self.workers.open_one(unconditional=True)
         return entry
 
-    async def _checked_idle(self, turn: Turn) -> Entry | None:
+    async def _checked_idle(self, turn: Turn, deadline: float | None) -> Entry | None:
         """The caller has a permit; it goes with the connection, and comes back if the caller is cancelled here."""
+        patience = self.config.validation_timeout
         while not self.idle.empty():
             entry = self.idle.get_nowait()
             if self._is_useless(entry):
@@ -142,9 +147,13 @@ class Capacity:
                 return entry
             else:
                 turn.phase = "validating"
-                if await self.workers.answers(entry):
+                remaining = patience if deadline is None else deadline - self.loop.time()
+                if await self.workers.answers(entry, min(patience, remaining)):
                     return entry
                 self.gone(entry, "broken", keep_permit=True)
+                if remaining <= patience:
+                    self.permits.release()
+                    raise TimeoutError
         return None
 
     def _is_useless(self, entry: Entry) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,19 +35,21 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
 class Site:
     """A place in the user's code. The line is looked up only when somebody asks."""
 
-    code: CodeType
-    instruction: int
+    __slots__ = ("_code", "_instruction")
+
+    def __init__(self, code: CodeType, instruction: int) -> None:
+        self._code = code
+        self._instruction = instruction
 
     def __str__(self) -> str:
-        line = self.code.co_firstlineno
-        for start, end, number in self.code.co_lines():
-            if start <= self.instruction < end and number is not None:
+        line = self._code.co_firstlineno
+        for start, end, number in self._code.co_lines():
+            if start <= self._instruction < end and number is not None:
                 line = number
-        return f"{self.code.co_filename}:{line}"
+        return f"{self._code.co_filename}:{line}"
 
 
 class Entry:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from async_mysqlpool.entry import Site
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Owner", "PooledConnection", "PooledCursor", "caller"]
 
 T = TypeVar("T")
-_PACKAGE = __name__.partition(".")[0]
+_PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 class Owner(Protocol):
@@ -52,7 +54,7 @@ class Owner(Protocol):
 def caller() -> Site:
     """The nearest place outside this package on the stack."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
         frame = frame.f_back
     return Site(frame.f_code, frame.f_lasti)
 
@@ -252,61 +254,78 @@ class Guarded:
 class PooledCursor(Guarded):
     """The driver's cursor. Usable as ``async with conn.cursor()``, ``await conn.cursor()``, or as it is."""
 
-    __slots__ = ("_pending",)
+    __slots__ = ("_buffered", "_pending")
 
     def __init__(self, connection: PooledConnection, target: Any) -> None:
         super().__init__(connection, target)
-        self._pending = not hasattr(target, "execute")
+        self._pending = not hasattr(target, "execute")  # an awaitable of the cursor: one driver has it so
+        self._buffered = not self._pending and connection.owner.driver.is_buffered(target)
 
-    async def _ready(self) -> Any:
-        """The driver's cursor; some drivers give it only to those who await it."""
-        if self._pending:
-            self._target = await self._connection.run(self._target)
-            self._pending = False
-        return self._target
-
-    async def execute(self, query: str, args: Any = None, **kwargs: Any) -> Any:
+    def execute(self, query: str, args: Any = None, **kwargs: Any) -> Awaitable[Any]:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
-        cursor = await self._ready() if self._pending else self._target
-        connection = self._connection
-        if may_move(query):
-            connection.entry.moved = True
-        return await connection.run(cursor.execute(query, args, **kwargs))
+        self._look_at(query)
+        return self._call("execute", query, args, **kwargs)
 
-    async def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Any:
+    def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Awaitable[Any]:
         """Run one statement with many sets of arguments."""
-        cursor = await self._ready()
-        if may_move(query):
-            self._connection.entry.moved = True
-        return await self._connection.run(cursor.executemany(query, args, **kwargs))
+        self._look_at(query)
+        return self._call("executemany", query, args, **kwargs)
 
-    async def callproc(self, procname: str, args: Sequence[Any] = ()) -> Any:
+    def callproc(self, procname: str, args: Sequence[Any] = ()) -> Awaitable[Any]:
         """Call a stored procedure."""
-        cursor = await self._ready()
-        return await self._connection.run(cursor.callproc(procname, args))
+        return self._call("callproc", procname, args)
 
-    async def fetchone(self) -> Any:
+    def fetchone(self) -> Awaitable[Any]:
         """The next row, or None."""
-        return await self._connection.run((await self._ready() if self._pending else self._target).fetchone())
+        return self._fetch("fetchone")
 
-    async def fetchmany(self, size: int | None = None) -> Any:
-        """The next rows, `size` at most."""
-        cursor = await self._ready()
-        return await self._connection.run(cursor.fetchmany(size or cursor.arraysize))
+    def fetchmany(self, size: int | None = None) -> Awaitable[Any]:
+        """The next rows, `size` at most (default: the cursor's `arraysize`)."""
+        return self._fetch("fetchmany", size or self._target.arraysize)
 
-    async def fetchall(self) -> Any:
+    def fetchall(self) -> Awaitable[Any]:
         """All remaining rows."""
-        return await self._connection.run((await self._ready() if self._pending else self._target).fetchall())
+        return self._fetch("fetchall")
 
-    async def nextset(self) -> Any:
+    def nextset(self) -> Awaitable[Any]:
         """Go on to the next result set; None if there is none."""
-        return await self._connection.run((await self._ready() if self._pending else self._target).nextset())
+        return self._call("nextset")
 
     async def close(self) -> None:
         """Close the cursor. After the connection went back there is nothing left to close."""
-        if self._connection.detached:
+        connection = self._connection
+        if connection.detached or self._pending:
             return
-        await self._connection.run((await self._ready() if self._pending else self._target).close())
+        if self._buffered and not connection.owner.driver.has_unread(connection.entry.raw):
+            await self._target.close()  # nothing to be read: no I/O
+        else:
+            await connection.run(self._target.close())
+
+    def _look_at(self, query: str) -> None:
+        if may_move(query):
+            self._connection.entry.moved = True
+
+    def _call(self, method: str, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        """A call that talks to the server."""
+        if self._pending:
+            return self._call_when_ready(method, *args, **kwargs)
+        return self._connection.run(getattr(self._target, method)(*args, **kwargs))
+
+    async def _call_when_ready(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        await self._ready()
+        return await self._call(method, *args, **kwargs)
+
+    def _fetch(self, method: str, *args: Any) -> Awaitable[Any]:
+        """Rows of a buffered cursor are here already: reading them is no use of the connection."""
+        if self._buffered and not self._connection.detached:
+            result: Awaitable[Any] = getattr(self._target, method)(*args)
+            return result
+        return self._call(method, *args)
+
+    async def _ready(self) -> None:
+        self._target = await self._connection.run(self._target)
+        self._pending = False
+        self._buffered = self._connection.owner.driver.is_buffered(self._target)
 
     @property
     def description(self) -> Any:
@@ -333,11 +352,13 @@ class PooledCursor(Guarded):
         return row
 
     def __await__(self) -> Generator[Any, None, Self]:
-        yield from self._ready().__await__()
+        if self._pending:
+            yield from self._ready().__await__()
         return self
 
     async def __aenter__(self) -> Self:
-        await self._ready()
+        if self._pending:
+            await self._ready()
         return self
 
 

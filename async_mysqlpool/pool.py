@@ -53,6 +53,7 @@ class _Life(enum.Enum):
 
 
 _OPEN = _Life.OPEN
+_DEFAULT = _Default.TIMEOUT
 _open_pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
 
 
@@ -242,7 +243,7 @@ class ConnectionPool(Queries):
 
     # -- acquire and release --------------------------------------------------------------------------------------
 
-    def acquire(self, timeout: float | _Default | None = _Default.TIMEOUT) -> Acquire:
+    def acquire(self, timeout: float | _Default | None = _DEFAULT) -> Acquire:
         """Borrow a connection: ``async with pool.acquire() as conn``, or ``conn = await pool.acquire()`` and release.
 
         Args:
@@ -258,14 +259,15 @@ class ConnectionPool(Queries):
         return Acquire(self, timeout, caller())
 
     def _borrow(self, site: Site) -> Acquire:
-        return Acquire(self, _Default.TIMEOUT, site)
+        return Acquire(self, _DEFAULT, site)
 
-    async def _acquire(self, timeout: float | _Default | None, site: Site) -> PooledConnection:
+    async def borrowed(self, timeout: float | _Default | None, site: Site) -> PooledConnection:
+        """A connection, acquired on behalf of `site`."""
         capacity = self._ready()
         now = started = capacity.loop.time()
         entry = capacity.take_now(now)
         if entry is None:
-            limit = self._config.queue_timeout if isinstance(timeout, _Default) else timeout
+            limit = self._config.queue_timeout if timeout is _DEFAULT else timeout
             entry = await wait_for_turn(self, capacity, limit, started)
             now = capacity.loop.time()
         capacity.journal.counters.acquired += 1
@@ -419,10 +421,10 @@ class Acquire:
         self._connection: PooledConnection | None = None
 
     def __await__(self) -> Generator[Any, None, PooledConnection]:
-        return self._pool._acquire(self._timeout, self._site).__await__()
+        return self._pool.borrowed(self._timeout, self._site).__await__()
 
     async def __aenter__(self) -> PooledConnection:
-        self._connection = connection = await self._pool._acquire(self._timeout, self._site)
+        self._connection = connection = await self._pool.borrowed(self._timeout, self._site)
         return connection
 
     async def __aexit__(

@@ -9,10 +9,34 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+T = TypeVar("T")
+
+
+async def before(deadline: float | None, waiter: asyncio.Future[T]) -> T:
+    """The result of a future of one's own, or TimeoutError; a timer is all it takes, and no cancellation."""
+    if deadline is None:
+        return await waiter
+    timer = waiter.get_loop().call_at(deadline, _expire, waiter)
+    try:
+        return await waiter
+    finally:
+        timer.cancel()
+
+
+def was_served(waiter: asyncio.Future[T]) -> bool:
+    """Whether a result arrived, taken or not."""
+    return waiter.done() and not waiter.cancelled() and waiter.exception() is None
+
+
+def _expire(waiter: asyncio.Future[T]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
 
 
 class FairSemaphore(asyncio.Semaphore):
@@ -46,17 +70,24 @@ class FairSemaphore(asyncio.Semaphore):
         self._value -= 1
         return True
 
-    async def acquire(self) -> Literal[True]:
-        """Take a permit, after everybody who asked before."""
+    async def acquire(self, deadline: float | None = None) -> Literal[True]:
+        """Take a permit, after everybody who asked before.
+
+        Args:
+            deadline: in the loop's time; None waits for ever.
+
+        Raises:
+            TimeoutError: the deadline passed.
+        """
         if self.take():
             return True
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue[waiter] = None
         try:
-            await waiter
+            await before(deadline, waiter)
         except BaseException:
             # The permit may have been handed over in the very tick in which this task was cancelled.
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            if was_served(waiter):
                 self.release()
             raise
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from async_mysqlpool import events
@@ -47,8 +46,7 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
             entry = await capacity.take_without_waiting(turn)
         else:
             _check_queue(pool, capacity)
-            async with asyncio.timeout_at(None if timeout is None else started + timeout):
-                entry = await capacity.take(turn)
+            entry = await capacity.take(turn, None if timeout is None else started + timeout)
     except TimeoutError:
         pass
     except BaseException as exc:

@@ -143,16 +143,16 @@ class Workers:
             await asyncio.wait(tasks)
 
     async def _check(self, entry: Entry) -> None:
-        if await self.answers(entry):
+        if await self.answers(entry, self._config.validation_timeout):
             self._capacity.offer(entry)
         else:
             self._capacity.gone(entry, "broken")
 
-    async def answers(self, entry: Entry) -> bool:
-        """Whether the connection answers a ping in time. It is gone if the caller is cancelled here."""
+    async def answers(self, entry: Entry, timeout: float) -> bool:
+        """Whether it answers a ping within `timeout` seconds. It is gone if the caller is cancelled meanwhile."""
         entry.state = State.CLEANING
         try:
-            async with asyncio.timeout(self._config.validation_timeout):
+            async with asyncio.timeout(timeout):
                 await self._driver.ping(entry.raw)
         except Exception as exc:  # noqa: BLE001  a dead connection may raise anything at all
             logger.debug("%s: connection %d failed its check: %r", self._capacity.name, entry.connection_id, exc)

@@ -1,7 +1,7 @@
 """aiomysql.
 
 Private parts used besides the family's, seen in 0.3.2: `Connection._connect`, `._reader`, `._writer`,
-`StreamReader._buffer`.
+`_ContextManager._coro`, `StreamReader._buffer`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class AiomysqlDriver(PyMySQLFamily):
 
     name = "aiomysql"
     cursor_class = aiomysql.Cursor
+    unbuffered_class = aiomysql.SSCursor
     error_class = MySQLError
     output = "_writer"
 
@@ -53,6 +54,10 @@ class AiomysqlDriver(PyMySQLFamily):
     def transport(self, raw: Any) -> asyncio.Transport | None:
         """Through its stream writer."""
         return None if raw._writer is None else raw._writer.transport
+
+    def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The driver wraps the cursor, which is there already, into an awaitable."""
+        return super().new_cursor(raw, args, kwargs)._coro.result()
 
     def is_dead(self, raw: Any) -> bool:
         """Closed on either side, or bytes came that nobody asked for: a server says why it hangs up."""

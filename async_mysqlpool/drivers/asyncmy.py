@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import asyncmy
-from asyncmy.cursors import Cursor
+from asyncmy.cursors import Cursor, SSCursor
 from asyncmy.errors import MySQLError
 
 from async_mysqlpool.drivers import pipeline
@@ -26,6 +26,7 @@ class AsyncmyDriver(PyMySQLFamily):
 
     name = "asyncmy"
     cursor_class = Cursor
+    unbuffered_class = SSCursor
     error_class = MySQLError
     output = "_transport"
 

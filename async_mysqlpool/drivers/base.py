@@ -119,6 +119,10 @@ class Driver(Protocol):
         """The driver's cursor, or an awaitable of it."""
         ...
 
+    def is_buffered(self, cursor: Any) -> bool:
+        """Whether the cursor has all rows in memory after `execute`, so that fetching needs no I/O."""
+        ...
+
     async def close(self, raw: Any) -> None:
         """Say goodbye and wait until the server has hung up; the caller bounds the time."""
         ...

@@ -22,8 +22,10 @@ _REMEMBERED = ("_charset", "_encoding", "_db", "autocommit_mode", "server_status
 class PyMySQLFamily(ABC):
     """The larger part of both adapters."""
 
-    # Set by each driver: its default cursor, the base of its errors, and the attribute that it writes to.
+    # Set by each driver: its default cursor, the base of the cursors that read row by row, the base of its errors,
+    # and the attribute that it writes to.
     cursor_class: Any
+    unbuffered_class: Any
     error_class: type[Exception]
     output: str
     pipelines = True
@@ -120,8 +122,12 @@ class PyMySQLFamily(ABC):
         return None
 
     def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Asyncmy gives the cursor, aiomysql an awaitable of it."""
+        """The cursor itself."""
         return raw.cursor(*args, **kwargs)
+
+    def is_buffered(self, cursor: Any) -> bool:
+        """All but those that say otherwise by their base class."""
+        return not isinstance(cursor, self.unbuffered_class)
 
     async def close(self, raw: Any) -> None:
         """The drivers' own `ensure_closed` does not wait for the server."""
