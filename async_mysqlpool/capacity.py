@@ -23,7 +23,7 @@ from async_mysqlpool.drivers.base import is_disconnect, is_failover, is_server_e
 from async_mysqlpool.entry import Entry, State
 from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
 from async_mysqlpool.journal import Journal
-from async_mysqlpool.semaphore import FairSemaphore, before, was_served
+from async_mysqlpool.semaphore import Deadlines, FairSemaphore, was_served
 from async_mysqlpool.stats import Lease
 from async_mysqlpool.workers import Workers
 
@@ -62,7 +62,8 @@ class Capacity:
         self.loop = asyncio.get_running_loop()
         self.min_size = config.min_size
         self.entries: set[Entry] = set()
-        self.permits = FairSemaphore(config.max_size)
+        self.deadlines = Deadlines()
+        self.permits: FairSemaphore[Entry] = FairSemaphore(config.max_size, self.deadlines, self.offer)
         self.idle: asyncio.LifoQueue[Entry] = asyncio.LifoQueue()
         self.wanted: dict[asyncio.Future[Entry], None] = {}
         self.progress = asyncio.Event()  # set whenever a connection came, went, or could not be opened
@@ -76,7 +77,7 @@ class Capacity:
     @property
     def waiting(self) -> int:
         """Acquirers that have no connection yet."""
-        return self.permits.waiting + len(self.wanted)
+        return len(self.wanted) + self.permits.waiting
 
     @property
     def living(self) -> int:
@@ -105,7 +106,9 @@ class Capacity:
         Raises:
             TimeoutError: the deadline (the loop's time) passed; `turn` says in which phase.
         """
-        await self.permits.acquire(deadline)
+        entry = await self.permits.turn(deadline)
+        if entry is not None:
+            return entry
         if self.closing:
             self.permits.release()
             self.progress.set()
@@ -116,9 +119,11 @@ class Capacity:
         turn.phase = "connecting"
         waiter: asyncio.Future[Entry] = self.loop.create_future()
         self.wanted[waiter] = None
+        if deadline is not None:
+            self.deadlines.watch(waiter, deadline)
         self.workers.open_one()
         try:
-            return await before(deadline, waiter)
+            return await waiter
         except BaseException:
             # The connection may have been handed over in the very tick in which this task was cancelled.
             if was_served(waiter):
@@ -246,8 +251,6 @@ class Capacity:
             return entry.doubt
         if entry.in_flight:
             return "cancelled"
-        if self.driver.is_dead(entry.raw):
-            return "broken"
         if self.driver.has_unread(entry.raw):
             return "unread result"
         if self.closing:
@@ -261,18 +264,29 @@ class Capacity:
     def offer(self, entry: Entry) -> None:
         """A clean connection and its permit: to whoever has waited longest for one, or to the idle ones."""
         self.progress.set()
+        if entry.state is State.CLOSED:
+            return  # the pool was terminated while it was handed over
         if self.closing:
             self.retire(entry, "shutdown")
-            return
+        elif self.permits.free < 0:
+            self.retire(entry, "surplus")
+        elif not self.waiting or not self._hand_over(entry):
+            entry.state = State.IDLE
+            self.idle.put_nowait(entry)
+            self.permits.release()
+
+    def _hand_over(self, entry: Entry) -> bool:
+        """To those in `wanted` first: they had their turn before all those in the queue."""
+        if self._is_useless(entry):
+            self.gone(entry, "broken")
+            return True
+        entry.state = State.HANDED
         for waiter in self.wanted:
             if not waiter.done():
-                entry.state = State.HANDED
                 del self.wanted[waiter]
                 waiter.set_result(entry)
-                return
-        entry.state = State.IDLE
-        self.idle.put_nowait(entry)
-        self.permits.release()
+                return True
+        return self.permits.hand_over(entry)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -320,6 +334,7 @@ class Capacity:
     def terminate(self) -> None:
         """Close everything at once."""
         self.closing = True
+        self.deadlines.stop()
         self.workers.cancel()
         while not self.idle.empty():
             self.gone(self.idle.get_nowait(), "shutdown", keep_permit=True)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import asyncio
     from types import CodeType
 
+    from async_mysqlpool.drivers.base import Pipeline
     from async_mysqlpool.session import Baseline
 
 __all__ = ["Entry", "Site", "State"]
@@ -57,6 +58,7 @@ class Entry:
 
     Attributes:
         raw: the driver's connection; None while it is being opened.
+        pipeline: the way past the driver, if it has one.
         baseline: the session state that every borrower must find.
         in_flight: a statement was sent and its reply is not known to be read.
         touched: its borrower has sent something.
@@ -78,6 +80,7 @@ class Entry:
         "in_flight",
         "moved",
         "open_transaction",
+        "pipeline",
         "raw",
         "released_at",
         "reset_error",
@@ -92,6 +95,7 @@ class Entry:
 
     def __init__(self, now: float) -> None:
         self.raw: Any = None
+        self.pipeline: Pipeline | None = None
         self.baseline: Baseline | None = None
         self.connection_id = 0
         self.state = State.OPENING

@@ -64,6 +64,10 @@ class Journal:
         logger.warning("%s: connection %d could not be reset: %r", self.pool, entry.connection_id, error)
         self.emit(lambda: events.ResetFailed(self.pool, entry.connection_id, error))
 
+    def acquired(self, entry: Entry, waited: float) -> None:
+        """A borrower got a connection."""
+        self.emit(lambda: events.Acquired(self.pool, entry.connection_id, waited))
+
     def held_too_long(self, lease: Lease) -> None:
         """A connection is out for longer than `hold_warning`."""
         logger.warning("%s: still held by %s", self.pool, lease)

@@ -59,6 +59,17 @@ def caller() -> Site:
     return Site(frame.f_code, frame.f_lasti)
 
 
+def _task_awaiting(operation: object) -> str:
+    """Which task is in the middle of a call; looked up only for the error, so that no call has to note it."""
+    for task in asyncio.all_tasks():
+        frame: Any = task.get_coro()
+        while frame is not None:
+            if frame is operation:
+                return f"task {task.get_name()!r}"
+            frame = getattr(frame, "cr_await", None)
+    return "another task"
+
+
 class _Done:
     """The result of `close()`: it has happened already, and may be awaited or not."""
 
@@ -82,7 +93,7 @@ class PooledConnection:
         self._owner = owner
         self._entry: Entry | None = entry
         self._site = entry.site
-        self._busy: asyncio.Task[Any] | None = None
+        self._busy: Awaitable[Any] | None = None
 
     # -- the pool's side ------------------------------------------------------------------------------------------
 
@@ -122,12 +133,12 @@ class PooledConnection:
             ConnectionReleasedError: it went back to the pool; nothing was sent.
             ConcurrentUseError: another task is in the middle of a call; nothing was sent.
         """
-        if self._entry is None or self._busy is not None:
+        entry = self._entry
+        if entry is None or self._busy is not None:
             if inspect.iscoroutine(operation):
                 operation.close()
             raise self._refusal()
-        entry = self._entry
-        self._busy = asyncio.current_task()
+        self._busy = operation
         entry.in_flight = entry.touched = True
         try:
             result = await operation
@@ -148,8 +159,8 @@ class PooledConnection:
             return exc
         current = asyncio.current_task()
         return ConcurrentUseError(
-            f"connection {entry.connection_id} is in use by task {self._busy.get_name() if self._busy else '?'!r}; "
-            f"task {current.get_name() if current else '?'!r} must borrow one of its own (acquired at {self._site})"
+            f"connection {entry.connection_id} is in use by {_task_awaiting(self._busy)}; task "
+            f"{current.get_name() if current else '?'!r} must borrow one of its own (acquired at {self._site})"
         )
 
     def __del__(self) -> None:
@@ -167,7 +178,8 @@ class PooledConnection:
 
     def cursor(self, *args: Any, **kwargs: Any) -> PooledCursor:
         """A cursor; the arguments are the driver's. Use it with `async with`, or await it, or as it is."""
-        return PooledCursor(self, self._owner.driver.new_cursor(self.entry.raw, args, kwargs))
+        entry = self._entry or self.entry
+        return PooledCursor(self, self._owner.driver.new_cursor(entry.raw, args, kwargs))
 
     async def begin(self) -> None:
         """Start a transaction."""
@@ -195,8 +207,9 @@ class PooledConnection:
 
     def close(self) -> Awaitable[None]:
         """Give the connection back. May be awaited or not, once or often."""
-        entry = self.detach()
+        entry = self._entry
         if entry is not None:
+            self._entry = None
             self._owner.give_back(entry)
         return _DONE
 
@@ -251,24 +264,36 @@ class Guarded:
         await self.close()
 
 
+# Class of a driver's cursor -> whether it is still to be awaited, whether it is buffered.
+_kinds: dict[type, tuple[bool, bool]] = {}
+
+
 class PooledCursor(Guarded):
     """The driver's cursor. Usable as ``async with conn.cursor()``, ``await conn.cursor()``, or as it is."""
 
     __slots__ = ("_buffered", "_pending")
 
     def __init__(self, connection: PooledConnection, target: Any) -> None:
-        super().__init__(connection, target)
-        self._pending = not hasattr(target, "execute")  # an awaitable of the cursor: one driver has it so
-        self._buffered = not self._pending and connection.owner.driver.is_buffered(target)
+        self._connection = connection
+        self._target = target
+        kind = _kinds.get(type(target))
+        if kind is None:
+            pending = not hasattr(target, "execute")  # an awaitable of the cursor: one driver has it so
+            kind = _kinds[type(target)] = (pending, not pending and connection.owner.driver.is_buffered(target))
+        self._pending, self._buffered = kind
 
     def execute(self, query: str, args: Any = None, **kwargs: Any) -> Awaitable[Any]:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
-        self._look_at(query)
-        return self._call("execute", query, args, **kwargs)
+        if may_move(query):
+            self._connection.entry.moved = True
+        if self._pending:
+            return self._call_when_ready("execute", query, args, **kwargs)
+        return self._connection.run(self._target.execute(query, args, **kwargs))
 
     def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Awaitable[Any]:
         """Run one statement with many sets of arguments."""
-        self._look_at(query)
+        if may_move(query):
+            self._connection.entry.moved = True
         return self._call("executemany", query, args, **kwargs)
 
     def callproc(self, procname: str, args: Sequence[Any] = ()) -> Awaitable[Any]:
@@ -294,16 +319,18 @@ class PooledCursor(Guarded):
     async def close(self) -> None:
         """Close the cursor. After the connection went back there is nothing left to close."""
         connection = self._connection
-        if connection.detached or self._pending:
+        entry = connection._entry
+        if entry is None or self._pending:
             return
-        if self._buffered and not connection.owner.driver.has_unread(connection.entry.raw):
+        if self._buffered and not connection._owner.driver.has_unread(entry.raw):
             await self._target.close()  # nothing to be read: no I/O
         else:
             await connection.run(self._target.close())
 
-    def _look_at(self, query: str) -> None:
-        if may_move(query):
-            self._connection.entry.moved = True
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """A call that talks to the server."""
@@ -317,7 +344,7 @@ class PooledCursor(Guarded):
 
     def _fetch(self, method: str, *args: Any) -> Awaitable[Any]:
         """Rows of a buffered cursor are here already: reading them is no use of the connection."""
-        if self._buffered and not self._connection.detached:
+        if self._buffered and self._connection._entry is not None:
             result: Awaitable[Any] = getattr(self._target, method)(*args)
             return result
         return self._call(method, *args)

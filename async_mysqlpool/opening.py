@@ -96,6 +96,7 @@ class Connector:
             entry.raw = await self._driver.connect(await self._params())
             entry.connection_id = self._driver.connection_id(entry.raw)
             entry.baseline = await session.set_up(self._driver, entry.raw, self._wishes)
+            entry.pipeline = self._driver.pipeline(entry.raw)
         except session.ResetRefusedError as exc:
             # Without a reset, only a new connection has a clean session: right, if slow.
             logger.warning(

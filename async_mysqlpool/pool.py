@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
-from async_mysqlpool import events, maintenance
+from async_mysqlpool import maintenance
 from async_mysqlpool.capacity import Capacity
 from async_mysqlpool.client_options import read_client_options
 from async_mysqlpool.config import Options, build_config
@@ -273,7 +273,7 @@ class ConnectionPool(Queries):
         capacity.journal.counters.acquired += 1
         entry.lend(now, site, asyncio.current_task())
         if capacity.journal.observed:
-            capacity.journal.emit(lambda: events.Acquired(self._name, entry.connection_id, now - started))
+            capacity.journal.acquired(entry, now - started)
         return PooledConnection(capacity, entry)
 
     def release(self, connection: PooledConnection) -> None:

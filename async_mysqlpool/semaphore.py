@@ -1,53 +1,80 @@
 """A semaphore for the pool's capacity: first come, first served, and cheap to leave.
 
 `asyncio.Semaphore` is fair, but a cancelled waiter costs it a search through all the others, there is no way to
-fail its waiters when the pool closes or the server is down, and it cannot shrink. This one is an
-`asyncio.Semaphore` that can.
+fail its waiters when the pool closes or the server is down, it cannot shrink, and a permit cannot bring along the
+connection that it stands for. This one is an `asyncio.Semaphore` that can.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Literal, TypeVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+__all__ = ["Deadlines", "FairSemaphore", "was_served"]
 
 T = TypeVar("T")
 
 
-async def before(deadline: float | None, waiter: asyncio.Future[T]) -> T:
-    """The result of a future of one's own, or TimeoutError; a timer is all it takes, and no cancellation."""
-    if deadline is None:
-        return await waiter
-    timer = waiter.get_loop().call_at(deadline, _expire, waiter)
-    try:
-        return await waiter
-    finally:
-        timer.cancel()
+class Deadlines:
+    """Lets futures end in TimeoutError, with one timer for all of them: waiters come and go too fast for one each."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, asyncio.Future[Any]]] = []
+        self._number = count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, waiter: asyncio.Future[Any], deadline: float) -> None:
+        """Fail `waiter` at `deadline` (the loop's time) unless it is done by then."""
+        heap = self._heap
+        while heap and heap[0][2].done():  # served long ago; those with the earliest deadline usually are
+            heapq.heappop(heap)
+        heapq.heappush(heap, (deadline, next(self._number), waiter))
+        if self._timer is None or deadline < self._timer.when():
+            self._set_timer(waiter.get_loop())
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(self._heap[0][0], self._ring, loop) if self._heap else None
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        while self._heap and (self._heap[0][0] <= now or self._heap[0][2].done()):
+            waiter = heapq.heappop(self._heap)[2]
+            if not waiter.done():
+                waiter.set_exception(TimeoutError())
+        self._timer = None
+        self._set_timer(loop)
+
+    def stop(self) -> None:
+        """Watch nobody any more."""
+        self._heap.clear()
+        if self._timer is not None:
+            self._timer.cancel()
 
 
-def was_served(waiter: asyncio.Future[T]) -> bool:
-    """Whether a result arrived, taken or not."""
-    return waiter.done() and not waiter.cancelled() and waiter.exception() is None
-
-
-def _expire(waiter: asyncio.Future[T]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
-
-
-class FairSemaphore(asyncio.Semaphore):
-    """Permits, handed over in the order in which they were asked for.
+class FairSemaphore(asyncio.Semaphore, Generic[T]):
+    """Permits, handed over in the order in which they were asked for, with or without something that goes along.
 
     `_value` may be negative after `shrink`: that many permits are still to come back before one is free.
+
+    Args:
+        value: permits at the start.
+        deadlines: the timer to use.
+        refused: gets what came along with a permit whose waiter was cancelled in that very tick, and the permit.
     """
 
-    def __init__(self, value: int) -> None:
+    def __init__(self, value: int, deadlines: Deadlines, refused: Callable[[T], None]) -> None:
         super().__init__(value)
-        self._queue: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self._refused = refused
+        self._queue: OrderedDict[asyncio.Future[T | None], None] = OrderedDict()
+        self._deadlines = deadlines
 
     @property
     def free(self) -> int:
@@ -70,8 +97,13 @@ class FairSemaphore(asyncio.Semaphore):
         self._value -= 1
         return True
 
-    async def acquire(self, deadline: float | None = None) -> Literal[True]:
-        """Take a permit, after everybody who asked before.
+    async def acquire(self) -> Literal[True]:
+        """Take a permit, after everybody who asked before."""
+        await self.turn(None)
+        return True
+
+    async def turn(self, deadline: float | None) -> T | None:
+        """Take a permit, after everybody who asked before; what came along with it, if anything.
 
         Args:
             deadline: in the loop's time; None waits for ever.
@@ -80,19 +112,32 @@ class FairSemaphore(asyncio.Semaphore):
             TimeoutError: the deadline passed.
         """
         if self.take():
-            return True
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return None
+        waiter: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         self._queue[waiter] = None
+        if deadline is not None:
+            self._deadlines.watch(waiter, deadline)
         try:
-            await before(deadline, waiter)
+            return await waiter
         except BaseException:
-            # The permit may have been handed over in the very tick in which this task was cancelled.
             if was_served(waiter):
-                self.release()
+                gift = waiter.result()
+                if gift is None:
+                    self.release()
+                else:
+                    self._refused(gift)
             raise
         finally:
             self._queue.pop(waiter, None)
-        return True
+
+    def hand_over(self, gift: T) -> bool:
+        """Give the caller's permit, and what goes along, to whoever has waited longest; False if nobody waits."""
+        while self._queue:
+            waiter, _ = self._queue.popitem(last=False)
+            if not waiter.done():
+                waiter.set_result(gift)
+                return True
+        return False
 
     def release(self) -> None:
         """Give a permit back: to whoever has waited longest, or to the free ones."""
@@ -118,3 +163,8 @@ class FairSemaphore(asyncio.Semaphore):
             waiter, _ = self._queue.popitem(last=False)
             if not waiter.done():
                 waiter.set_exception(make_error())
+
+
+def was_served(waiter: asyncio.Future[T]) -> bool:
+    """Whether a result arrived, taken or not."""
+    return waiter.done() and not waiter.cancelled() and waiter.exception() is None

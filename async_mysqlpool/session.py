@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.drivers.base import COM_INIT_DB, COM_QUERY, COM_RESET_CONNECTION, Command
+from async_mysqlpool.drivers.pipeline import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,8 @@ __all__ = ["Baseline", "NotRestorableError", "ResetRefusedError", "begin_reset",
 
 # The variables that the connection's own options set, whatever the server's defaults are.
 _OWN = ("character_set_client", "character_set_results", "collation_connection", "autocommit")
-_ROLLBACK = (Command(COM_QUERY, b"ROLLBACK"),)
+_ROLLBACK = Command(COM_QUERY, b"ROLLBACK")
+_ENCODED_ROLLBACK = encode([_ROLLBACK])
 # An init_command that is a plain SET has one OK packet for a reply, so it can travel with the reset.
 _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
 _USE = re.compile(r"\buse\b")
@@ -50,6 +52,7 @@ class Baseline:
     Attributes:
         commands: bring the session back when the current database is still the one of the baseline.
         commands_if_moved: the same, when it may be another one.
+        encoded, encoded_if_moved: the same as bytes.
         init_command: one that cannot travel with the reset and runs after it.
         snapshot: what the driver remembers of the session.
         wait_timeout: seconds after which the server closes an idle connection.
@@ -57,6 +60,8 @@ class Baseline:
 
     commands: tuple[Command, ...]
     commands_if_moved: tuple[Command, ...]
+    encoded: bytes
+    encoded_if_moved: bytes
     init_command: str | None
     snapshot: Any
     database: str | None
@@ -99,7 +104,7 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
     plain = wishes.init_command is not None and bool(_PLAIN_SET.fullmatch(wishes.init_command))
     if wishes.reset == "session":
         try:
-            await driver.run(raw, [Command(COM_RESET_CONNECTION)], None)
+            await driver.run(raw, [Command(COM_RESET_CONNECTION)])
         except Exception as exc:
             raise ResetRefusedError(str(exc)) from exc
         after = await _look(driver, raw, wishes.variables)
@@ -114,13 +119,16 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
             if after.collation_database != first.collation_database:
                 restore += moved  # LOAD DATA, for one, goes by it
         if restore:
-            await driver.run(raw, restore, None)
+            await driver.run(raw, restore)
         if wishes.init_command and not plain:
             await driver.execute(raw, wishes.init_command)
     commands = (Command(COM_RESET_CONNECTION), *restore)
+    commands_if_moved = commands if set(moved) <= set(commands) else (*commands, *moved)
     return Baseline(
         commands=commands,
-        commands_if_moved=commands if set(moved) <= set(commands) else (*commands, *moved),
+        commands_if_moved=commands_if_moved,
+        encoded=encode(commands),
+        encoded_if_moved=encode(commands_if_moved),
         init_command=None if plain else wishes.init_command,
         snapshot=driver.snapshot(raw),
         database=first.database,
@@ -140,17 +148,20 @@ def begin_reset(
     driver: Driver, entry: Entry, mode: Reset, cork: bool, on_done: Callable[[Exception | None], None]
 ) -> bool:
     """Write what makes the session clean, without waiting for the replies; False if this one has to be waited for."""
-    baseline = entry.baseline
-    if baseline is None or not driver.pipelines or driver.in_transaction(entry.raw):
+    baseline, pipeline = entry.baseline, entry.pipeline
+    if baseline is None or pipeline is None or driver.in_transaction(entry.raw):
         # A large transaction may take long to roll back, and nobody should get a connection that is busy with that.
         return False
     if mode == "rollback":
-        driver.send(entry.raw, _ROLLBACK, None, on_done, cork)
+        pipeline.send(_ENCODED_ROLLBACK, 1, on_done, cork)
         return True
     if baseline.init_command is not None or (entry.moved and baseline.database is None):
         return False
-    commands = baseline.commands_if_moved if entry.moved else baseline.commands
-    driver.send(entry.raw, commands, baseline.snapshot, on_done, cork)
+    driver.restore(entry.raw, baseline.snapshot)
+    if entry.moved:
+        pipeline.send(baseline.encoded_if_moved, len(baseline.commands_if_moved), on_done, cork)
+    else:
+        pipeline.send(baseline.encoded, len(baseline.commands), on_done, cork)
     return True
 
 
@@ -158,11 +169,12 @@ async def reset(driver: Driver, entry: Entry, mode: Reset) -> None:
     """Make the session clean. Whatever this raises, the connection must not be used again."""
     baseline, raw = entry.baseline, entry.raw
     if baseline is None or mode != "session":
-        await driver.run(raw, _ROLLBACK, None)
+        await driver.run(raw, [_ROLLBACK])
         return
     if entry.moved and baseline.database is None and await _database(driver, raw) is not None:
         raise NotRestorableError("a session that has chosen a database cannot go back to none")
-    await driver.run(raw, baseline.commands_if_moved if entry.moved else baseline.commands, baseline.snapshot)
+    driver.restore(raw, baseline.snapshot)
+    await driver.run(raw, baseline.commands_if_moved if entry.moved else baseline.commands)
     if baseline.init_command:
         await driver.execute(raw, baseline.init_command)
 

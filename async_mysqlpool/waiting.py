@@ -45,7 +45,8 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
         if timeout == 0:
             entry = await capacity.take_without_waiting(turn)
         else:
-            _check_queue(pool, capacity)
+            if capacity.config.max_waiting is not None:
+                _check_queue(pool, capacity, capacity.config.max_waiting)
             entry = await capacity.take(turn, None if timeout is None else started + timeout)
     except TimeoutError:
         pass
@@ -69,9 +70,9 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
     return entry
 
 
-def _check_queue(pool: Pool, capacity: Capacity) -> None:
-    limit, permits = capacity.config.max_waiting, capacity.permits
-    if limit is not None and permits.locked() and permits.waiting >= limit:
+def _check_queue(pool: Pool, capacity: Capacity, limit: int) -> None:
+    permits = capacity.permits
+    if permits.locked() and permits.waiting >= limit:
         raise QueueFullError(
             f"pool {capacity.name}: {permits.waiting} tasks wait already (max_waiting={limit}); {pool.stats()}; "
             f"{describe_holders(pool.leases())}"

@@ -44,6 +44,23 @@ class ConnectParams:
     connect_args: Mapping[str, Any] = field(repr=False)
 
 
+class Pipeline(Protocol):
+    """Sends commands past the driver; the replies are read before that of the driver's next command."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether replies are still due."""
+        ...
+
+    def send(self, data: bytes, count: int, on_done: Callable[[Exception | None], None], cork: bool = False) -> None:
+        """Write encoded commands, answered by `count` packets.
+
+        `on_done` is called when all replies are in, with the first error. With `cork`, the commands wait for the next
+        command of the driver's, a tick of the loop at most, to travel with it.
+        """
+        ...
+
+
 class Driver(Protocol):
     """What the pool needs of a driver. `raw` is always the driver's own connection object.
 
@@ -71,28 +88,16 @@ class Driver(Protocol):
         """What the driver itself remembers of the session: character set, flags."""
         ...
 
-    @property
-    def pipelines(self) -> bool:
-        """Whether `send` works."""
+    def restore(self, raw: Any, snapshot: Any) -> None:
+        """Make the driver remember that again; whatever results it holds are void."""
         ...
 
-    def send(
-        self,
-        raw: Any,
-        commands: Sequence[Command],
-        snapshot: Any,
-        on_done: Callable[[Exception | None], None],
-        cork: bool = False,
-    ) -> None:
-        """Write the commands and restore the snapshot (if any) without waiting.
-
-        The replies are read before that of the next command; `on_done` is called then, with the first error. With
-        `cork`, the commands wait a tick of the loop for the next command of the driver's, to travel with it.
-        """
+    def pipeline(self, raw: Any) -> Pipeline | None:
+        """A way to send commands whose replies are read later; None if there is none for this driver."""
         ...
 
-    async def run(self, raw: Any, commands: Sequence[Command], snapshot: Any) -> None:
-        """As `send`, and wait for the replies."""
+    async def run(self, raw: Any, commands: Sequence[Command]) -> None:
+        """Send commands and wait for the replies; raises for the first one that is an error."""
         ...
 
     def in_transaction(self, raw: Any) -> bool:

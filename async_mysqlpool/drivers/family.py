@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from async_mysqlpool.drivers import pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from async_mysqlpool.drivers.base import Command
 
@@ -28,7 +28,6 @@ class PyMySQLFamily(ABC):
     unbuffered_class: Any
     error_class: type[Exception]
     output: str
-    pipelines = True
 
     @abstractmethod
     def transport(self, raw: Any) -> asyncio.Transport | None:
@@ -58,37 +57,13 @@ class PyMySQLFamily(ABC):
             setattr(raw, name, value)
         raw._result = None
 
-    def send(
-        self,
-        raw: Any,
-        commands: Sequence[Command],
-        snapshot: dict[str, Any] | None,
-        on_done: Callable[[Exception | None], None],
-        cork: bool = False,
-    ) -> None:
-        """Write all commands at once; their replies are read before that of the driver's next command."""
+    def pipeline(self, raw: Any) -> pipeline.Pipeline | None:
+        """Both drivers are used through their transports."""
         transport = self.transport(raw)
-        if transport is None:
-            on_done(ConnectionResetError("the connection is closed"))
-            return
-        if snapshot is not None:
-            self.restore(raw, snapshot)
+        return None if transport is None else pipeline.Pipeline(raw, self.output, transport)
 
-        def done(status: int, error: Exception | None) -> None:
-            if error is None:
-                raw.server_status = status
-            on_done(error)
-
-        pipeline.Replies(transport, len(commands), done)
-        data = pipeline.encode(commands)
-        if cork:
-            # After the next borrower, who is about to run and whose first command shall take this along.
-            asyncio.get_running_loop().call_soon(pipeline.Cork(raw, self.output, data).flush)
-        else:
-            transport.write(data)
-
-    async def run(self, raw: Any, commands: Sequence[Command], snapshot: dict[str, Any] | None) -> None:
-        """As `send`, and wait for the replies."""
+    async def run(self, raw: Any, commands: Sequence[Command]) -> None:
+        """Through a pipeline of its own."""
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(error: Exception | None) -> None:
@@ -99,7 +74,10 @@ class PyMySQLFamily(ABC):
             else:
                 answered.set_exception(error)
 
-        self.send(raw, commands, snapshot, done)
+        way = self.pipeline(raw)
+        if way is None:
+            raise ConnectionResetError("the connection is closed")
+        way.send(pipeline.encode(commands), len(commands), done)
         await answered
 
     def in_transaction(self, raw: Any) -> bool:

@@ -20,66 +20,98 @@ from async_mysqlpool.drivers.base import COM_QUIT, Command
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["CommandFailedError", "Cork", "Replies", "abort", "encode", "say_goodbye"]
+__all__ = ["CommandFailedError", "Pipeline", "abort", "encode", "say_goodbye"]
 
 _HEADER = 4  # three bytes of length, one of sequence number
+_BUFFER = 4096  # an OK packet has some ten bytes
 
 
 class CommandFailedError(Exception):
     """The server answered a pipelined command with an error: `args` are its number and text."""
 
 
-class Replies(asyncio.Protocol):
-    """Eats one OK or ERR packet for each command, then gives the transport back to the driver.
+class Pipeline(asyncio.BufferedProtocol):
+    """The way past a driver for one connection.
 
     Args:
-        transport: the driver's.
-        count: how many packets.
-        on_done: called once, with the server's status flags and the first error, if any. After an error the transport
-            is closed, so that the driver cannot take what follows for good.
+        raw: the driver's connection.
+        output: the name of the attribute through whose `write` it sends.
+        transport: its transport.
     """
 
-    def __init__(
-        self, transport: asyncio.Transport, count: int, on_done: Callable[[int, Exception | None], None]
-    ) -> None:
+    def __init__(self, raw: Any, output: str, transport: asyncio.Transport) -> None:
+        self._raw = raw
+        self._output = output
         self._transport = transport
-        self._protocol = transport.get_protocol()
-        self._left = count
-        self._on_done = on_done
-        self._buffer = b""
+        self._protocol: asyncio.BaseProtocol = transport.get_protocol()
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._start = 0  # of the free part of the buffer; before it lies a packet that is not complete
+        self._left = 0
         self._status = 0
         self._error: Exception | None = None
-        transport.set_protocol(self)
+        self._on_done: Callable[[Exception | None], None]
 
-    def data_received(self, data: bytes) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether replies are still due."""
+        return self._left > 0
+
+    def send(self, data: bytes, count: int, on_done: Callable[[Exception | None], None], cork: bool = False) -> None:
+        """Write encoded commands, which the server answers with `count` OK or ERR packets.
+
+        Args:
+            data: from `encode`.
+            count: how many commands.
+            on_done: called once, when all replies are in, with the first error. After an error the transport is closed,
+                so that the driver cannot take what follows for good.
+            cork: wait for the driver's next write, a tick of the loop at most.
+        """
+        self._left = count
+        self._on_done = on_done
+        self._transport.set_protocol(self)
+        if cork:
+            # After the next borrower, who is about to run and whose first command shall take this along.
+            asyncio.get_running_loop().call_soon(_Cork(self._raw, self._output, data).flush)
+        else:
+            self._transport.write(data)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        return self._buffer[self._start :]
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take complete packets off the front; what is left after the last one is the driver's."""
-        buffer = self._buffer + data if self._buffer else data
-        start, size = 0, len(buffer)
+        buffer, start, size = self._buffer, 0, self._start + nbytes
         while self._left and size - start >= _HEADER:
             end = start + _HEADER + int.from_bytes(buffer[start : start + 3], "little")
-            if size < end:
+            if end > size:
                 break
-            self._packet(buffer[start + _HEADER : end])
+            self._packet(bytes(buffer[start + _HEADER : end]))
             self._left -= 1
             start = end
-        self._buffer = buffer[start:]
-        if not self._left:
-            self._finish()
-            if self._buffer and self._error is None:
-                _feed(self._protocol, self._buffer)
+        rest = bytes(buffer[start:size])
+        if self._left:
+            buffer[: len(rest)] = rest
+            self._start = len(rest)
+            return
+        self._start = 0
+        self._finish()
+        if rest and self._error is None:
+            _feed(self._protocol, rest)
 
     def _packet(self, payload: bytes) -> None:
         if payload[0] == 0:
             self._status = _ok_status(payload)
         elif self._error is None:
-            number = int.from_bytes(payload[1:3], "little")
-            text = payload[3:].decode("utf-8", "replace")
+            number, text = int.from_bytes(payload[1:3], "little"), payload[3:].decode("utf-8", "replace")
             self._error = CommandFailedError(number, text) if payload[0] == 0xFF else CommandFailedError(2027, "?")
 
     def _finish(self) -> None:
         self._left = 0
         self._transport.set_protocol(self._protocol)
-        self._on_done(self._status, self._error)
+        if self._error is None:
+            self._raw.server_status = self._status
+        self._on_done(self._error)
         if self._error is not None:
             self._transport.abort()
 
@@ -104,34 +136,25 @@ class Replies(asyncio.Protocol):
         self._protocol.resume_writing()
 
 
-class Cork:
-    """Stands in for the object that a driver writes to, until its first write: then `prefix` goes first.
+class _Cork:
+    """Stands in for the object that a driver writes to, until its first write: then `prefix` goes first."""
 
-    Args:
-        raw: the driver's connection.
-        attribute: under which name it holds that object.
-        prefix: what has to be written before anything else.
-    """
-
-    def __init__(self, raw: Any, attribute: str, prefix: bytes) -> None:
+    def __init__(self, raw: Any, output: str, prefix: bytes) -> None:
         self._raw = raw
-        self._attribute = attribute
+        self._output = output
         self._prefix = prefix
-        self._target = getattr(raw, attribute)
-        setattr(raw, attribute, self)
+        self._target = getattr(raw, output)
+        setattr(raw, output, self)
 
     def write(self, data: bytes) -> None:
         """Both in one go; the driver has its own object back."""
-        self._target.write(self._pull() + data)
+        setattr(self._raw, self._output, self._target)
+        self._target.write(self._prefix + data)
 
     def flush(self) -> None:
         """Nothing was written in time: the prefix goes alone. The driver may have let go of the object since."""
-        if getattr(self._raw, self._attribute) is self:
-            self._target.write(self._pull())
-
-    def _pull(self) -> bytes:
-        setattr(self._raw, self._attribute, self._target)
-        return self._prefix
+        if getattr(self._raw, self._output) is self:
+            self.write(b"")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
@@ -185,8 +208,9 @@ def _ok_status(payload: bytes) -> int:
     """The status flags of an OK packet: they follow two length-encoded integers."""
     position = 1
     for _ in range(2):
-        position += {0xFC: 3, 0xFD: 4, 0xFE: 9}.get(payload[position], 1)
-    return int.from_bytes(payload[position : position + 2], "little")
+        first = payload[position]
+        position += 1 if first < 0xFB else {0xFC: 3, 0xFD: 4, 0xFE: 9}[first]
+    return payload[position] | payload[position + 1] << 8
 
 
 def _feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:
