@@ -220,18 +220,26 @@ class Capacity:
             self.retire(entry, reason)
         elif not entry.touched or (self.config.reset == "none" and not entry.open_transaction):
             self.offer(entry)
-        elif self._begin_reset(entry):
-            # Locks and transactions end now; the replies will be read with those of the next borrower's first command.
-            self.offer(entry)
-        else:
+        elif not self._reset_and_offer(entry):
             self.workers.clean(entry)
 
-    def _begin_reset(self, entry: Entry) -> bool:
+    def _reset_and_offer(self, entry: Entry) -> bool:
+        """Locks and transactions end now; the replies will be read before that of the next borrower's first command.
+
+        If that borrower is waiting already, the reset travels with its first command; should that not come at once, in
+        the next tick of the loop (the borrower runs before: it is woken first).
+        """
         if self.config.on_connect is not None and self.config.reset == "session":
             return False
-        return session.begin_reset(
-            self.driver, entry, self.config.reset, self.waiting > 0, lambda error: self._reset_done(entry, error)
+        somebody_waits = self.waiting > 0
+        begun = session.begin_reset(
+            self.driver, entry, self.config.reset, somebody_waits, lambda error: self._reset_done(entry, error)
         )
+        if begun:
+            self.offer(entry)
+            if somebody_waits and entry.pipeline is not None:
+                self.loop.call_soon(entry.pipeline.flush)
+        return begun
 
     def _reset_done(self, entry: Entry, error: Exception | None) -> None:
         """The server's answer to a reset. By now somebody else may have the connection."""

@@ -56,8 +56,12 @@ class Pipeline(Protocol):
         """Write encoded commands, answered by `count` packets.
 
         `on_done` is called when all replies are in, with the first error. With `cork`, the commands wait for the next
-        command of the driver's, a tick of the loop at most, to travel with it.
+        command of the driver's, to travel with it, or for `flush`.
         """
+        ...
+
+    def flush(self) -> None:
+        """Write what is corked."""
         ...
 
 

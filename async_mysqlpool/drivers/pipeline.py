@@ -49,6 +49,7 @@ class Pipeline(asyncio.BufferedProtocol):
         self._left = 0
         self._status = 0
         self._error: Exception | None = None
+        self._cork: _Cork | None = None
         self._on_done: Callable[[Exception | None], None]
 
     @property
@@ -64,16 +65,21 @@ class Pipeline(asyncio.BufferedProtocol):
             count: how many commands.
             on_done: called once, when all replies are in, with the first error. After an error the transport is closed,
                 so that the driver cannot take what follows for good.
-            cork: wait for the driver's next write, a tick of the loop at most.
+            cork: wait for the driver's next write, or for `flush`.
         """
         self._left = count
         self._on_done = on_done
         self._transport.set_protocol(self)
         if cork:
-            # After the next borrower, who is about to run and whose first command shall take this along.
-            asyncio.get_running_loop().call_soon(_Cork(self._raw, self._output, data).flush)
+            self._cork = _Cork(self._raw, self._output, data)
         else:
             self._transport.write(data)
+
+    def flush(self) -> None:
+        """Nothing was written in time: what was corked goes alone. The driver may have let go of its output since."""
+        cork, self._cork = self._cork, None
+        if cork is not None and getattr(self._raw, self._output) is cork:
+            cork.write(b"")
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
@@ -150,11 +156,6 @@ class _Cork:
         """Both in one go; the driver has its own object back."""
         setattr(self._raw, self._output, self._target)
         self._target.write(self._prefix + data)
-
-    def flush(self) -> None:
-        """Nothing was written in time: the prefix goes alone. The driver may have let go of the object since."""
-        if getattr(self._raw, self._output) is self:
-            self.write(b"")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
