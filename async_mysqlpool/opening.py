@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-import ssl
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
@@ -68,7 +67,6 @@ class Connector:
         self._connect_args = {k: v for k, v in config.connect_args.items() if k != "init_command"}
         self._wishes = session.Wishes(config.session_variables, config.connect_args.get("init_command"), config.reset)
         self.resets = True  # False once the server has refused to reset a session
-        self._ssl = ssl.create_default_context() if config.ssl is True else config.ssl or None
 
     async def connect(self, entry: Entry) -> None:
         """Fill `entry` with a connection that is ready to be lent.
@@ -129,7 +127,7 @@ class Connector:
             unix_socket=config.unix_socket,
             charset=config.charset,
             autocommit=config.autocommit,
-            ssl=self._ssl,
+            ssl=config.ssl,
             connect_timeout=config.connect_timeout,
             connect_args=self._connect_args,
         )

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.drivers.base import COM_INIT_DB, COM_QUERY, COM_RESET_CONNECTION, Command
-from async_mysqlpool.drivers.pipeline import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +30,6 @@ __all__ = ["Baseline", "NotRestorableError", "ResetRefusedError", "begin_reset",
 # The variables that the connection's own options set, whatever the server's defaults are.
 _OWN = ("character_set_client", "character_set_results", "collation_connection", "autocommit")
 _ROLLBACK = Command(COM_QUERY, b"ROLLBACK")
-_ENCODED_ROLLBACK = encode([_ROLLBACK])
 # An init_command that is a plain SET has one OK packet for a reply, so it can travel with the reset.
 _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
 _USE = re.compile(r"\buse\b")
@@ -52,7 +50,7 @@ class Baseline:
     Attributes:
         commands: bring the session back when the current database is still the one of the baseline.
         commands_if_moved: the same, when it may be another one.
-        encoded, encoded_if_moved: the same as bytes.
+        encoded, encoded_if_moved, encoded_rollback: packets for the pipeline.
         init_command: one that cannot travel with the reset and runs after it.
         snapshot: what the driver remembers of the session.
         wait_timeout: seconds after which the server closes an idle connection.
@@ -62,6 +60,7 @@ class Baseline:
     commands_if_moved: tuple[Command, ...]
     encoded: bytes
     encoded_if_moved: bytes
+    encoded_rollback: bytes
     init_command: str | None
     snapshot: Any
     database: str | None
@@ -127,8 +126,9 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
     return Baseline(
         commands=commands,
         commands_if_moved=commands_if_moved,
-        encoded=encode(commands),
-        encoded_if_moved=encode(commands_if_moved),
+        encoded=driver.encode(raw, commands),
+        encoded_if_moved=driver.encode(raw, commands_if_moved),
+        encoded_rollback=driver.encode(raw, [_ROLLBACK]),
         init_command=None if plain else wishes.init_command,
         snapshot=driver.snapshot(raw),
         database=first.database,
@@ -153,7 +153,7 @@ def begin_reset(
         # A large transaction may take long to roll back, and nobody should get a connection that is busy with that.
         return False
     if mode == "rollback":
-        pipeline.send(_ENCODED_ROLLBACK, 1, on_done, cork)
+        pipeline.send(baseline.encoded_rollback, 1, on_done, cork)
         return True
     if baseline.init_command is not None or (entry.moved and baseline.database is None):
         return False

@@ -15,6 +15,7 @@ __all__ = ["Command", "ConnectParams", "Driver", "load_driver"]
 _DRIVERS = {
     "asyncmy": ("asyncmy", "async_mysqlpool.drivers.asyncmy", "async-mysqlpool[asyncmy]"),
     "aiomysql": ("aiomysql", "async_mysqlpool.drivers.aiomysql", "async-mysqlpool[aiomysql]"),
+    "mysql.connector.aio": ("mysql.connector", "async_mysqlpool.drivers.connector", "async-mysqlpool[mysql-connector]"),
 }
 
 
@@ -26,7 +27,7 @@ def load_driver(driver: str | Driver | None) -> Driver:
     """
     if driver is None:
         for name, (module, _, _) in _DRIVERS.items():
-            if importlib.util.find_spec(module) is not None:
+            if _is_installed(module):
                 return load_driver(name)
         raise ConfigurationError(
             f"no driver is installed: pip install '{_DRIVERS['asyncmy'][2]}' (or one of {', '.join(_DRIVERS)})"
@@ -36,6 +37,13 @@ def load_driver(driver: str | Driver | None) -> Driver:
     if driver not in _DRIVERS:
         raise ConfigurationError(f"unknown driver {driver!r}: known are {', '.join(_DRIVERS)}")
     module, adapter, requirement = _DRIVERS[driver]
-    if importlib.util.find_spec(module.partition(".")[0]) is None:
+    if not _is_installed(module):
         raise ConfigurationError(f"the driver {driver!r} is not installed: pip install '{requirement}'")
     return cast("Driver", importlib.import_module(adapter).driver)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package above it
+        return False

@@ -13,6 +13,7 @@ from pymysql.err import MySQLError
 
 from async_mysqlpool.drivers import pipeline
 from async_mysqlpool.drivers.family import PyMySQLFamily
+from async_mysqlpool.drivers.transport import default_context
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,7 +28,7 @@ class AiomysqlDriver(PyMySQLFamily):
     cursor_class = aiomysql.Cursor
     unbuffered_class = aiomysql.SSCursor
     error_class = MySQLError
-    output = "_writer"
+    output_attribute = "_writer"
 
     async def connect(self, params: ConnectParams) -> Any:
         """`aiomysql.connect` keeps the socket when it is cancelled during the handshake, so its two steps are here."""
@@ -40,7 +41,7 @@ class AiomysqlDriver(PyMySQLFamily):
             unix_socket=params.unix_socket,
             charset=params.charset,
             autocommit=params.autocommit,
-            ssl=params.ssl,
+            ssl=default_context(params.ssl),
             connect_timeout=params.connect_timeout,
             **params.connect_args,
         )

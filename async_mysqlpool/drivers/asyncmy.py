@@ -14,6 +14,7 @@ from asyncmy.errors import MySQLError
 
 from async_mysqlpool.drivers import pipeline
 from async_mysqlpool.drivers.family import PyMySQLFamily
+from async_mysqlpool.drivers.transport import default_context
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,7 +29,7 @@ class AsyncmyDriver(PyMySQLFamily):
     cursor_class = Cursor
     unbuffered_class = SSCursor
     error_class = MySQLError
-    output = "_transport"
+    output_attribute = "_transport"
 
     async def connect(self, params: ConnectParams) -> Any:
         """The driver's own connect closes its socket when it is cancelled."""
@@ -41,7 +42,7 @@ class AsyncmyDriver(PyMySQLFamily):
             unix_socket=params.unix_socket,
             charset=params.charset,
             autocommit=params.autocommit,
-            ssl=params.ssl,
+            ssl=default_context(params.ssl),
             connect_timeout=params.connect_timeout,
             **params.connect_args,
         )

@@ -39,7 +39,7 @@ class ConnectParams:
     unix_socket: str | None
     charset: str
     autocommit: bool | None
-    ssl: ssl.SSLContext | None
+    ssl: bool | ssl.SSLContext | None
     connect_timeout: float
     connect_args: Mapping[str, Any] = field(repr=False)
 
@@ -98,6 +98,10 @@ class Driver(Protocol):
 
     def pipeline(self, raw: Any) -> Pipeline | None:
         """A way to send commands whose replies are read later; None if there is none for this driver."""
+        ...
+
+    def encode(self, raw: Any, commands: Sequence[Command]) -> bytes:
+        """Commands as the packets that this connection understands."""
         ...
 
     async def run(self, raw: Any, commands: Sequence[Command]) -> None:

@@ -5,21 +5,17 @@ Private parts used: `Connection._result`, `._charset`, `._encoding`, `._db`; eac
 
 from __future__ import annotations
 
-import asyncio
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.drivers import pipeline
+from async_mysqlpool.drivers.transport import TransportDriver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from async_mysqlpool.drivers.base import Command
-
 _REMEMBERED = ("_charset", "_encoding", "_db", "autocommit_mode", "server_status")
 
 
-class PyMySQLFamily(ABC):
+class PyMySQLFamily(TransportDriver):
     """The larger part of both adapters."""
 
     # Set by each driver: its default cursor, the base of the cursors that read row by row, the base of its errors,
@@ -27,15 +23,15 @@ class PyMySQLFamily(ABC):
     cursor_class: Any
     unbuffered_class: Any
     error_class: type[Exception]
-    output: str
+    output_attribute: str
 
-    @abstractmethod
-    def transport(self, raw: Any) -> asyncio.Transport | None:
-        """The connection's transport; None when it is closed."""
+    def output(self, raw: Any) -> tuple[Any, str]:
+        """An attribute of the connection itself."""
+        return raw, self.output_attribute
 
-    @abstractmethod
-    def abort(self, raw: Any) -> None:
-        """Close the socket at once."""
+    def set_status(self, raw: Any, status: int) -> None:
+        """Both escape strings and report transactions by it."""
+        raw.server_status = status
 
     async def ping(self, raw: Any) -> None:
         """The default of the drivers' own ping would reconnect: a new session under an old entry."""
@@ -56,29 +52,6 @@ class PyMySQLFamily(ABC):
         for name, value in snapshot.items():
             setattr(raw, name, value)
         raw._result = None
-
-    def pipeline(self, raw: Any) -> pipeline.Pipeline | None:
-        """Both drivers are used through their transports."""
-        transport = self.transport(raw)
-        return None if transport is None else pipeline.Pipeline(raw, self.output, transport)
-
-    async def run(self, raw: Any, commands: Sequence[Command]) -> None:
-        """Through a pipeline of its own."""
-        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(error: Exception | None) -> None:
-            if answered.done():
-                return
-            if error is None:
-                answered.set_result(None)
-            else:
-                answered.set_exception(error)
-
-        way = self.pipeline(raw)
-        if way is None:
-            raise ConnectionResetError("the connection is closed")
-        way.send(pipeline.encode(commands), len(commands), done)
-        await answered
 
     def in_transaction(self, raw: Any) -> bool:
         """What the last OK packet said; a SELECT that takes locks goes unnoticed."""
@@ -106,10 +79,3 @@ class PyMySQLFamily(ABC):
     def is_buffered(self, cursor: Any) -> bool:
         """All but those that say otherwise by their base class."""
         return not isinstance(cursor, self.unbuffered_class)
-
-    async def close(self, raw: Any) -> None:
-        """The drivers' own `ensure_closed` does not wait for the server."""
-        transport = self.transport(raw)
-        if transport is not None:
-            await pipeline.say_goodbye(transport)
-        self.abort(raw)

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
-from async_mysqlpool.drivers.base import COM_QUIT, Command
+from async_mysqlpool.drivers.base import COM_QUERY, COM_QUIT, Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,15 +34,19 @@ class Pipeline(asyncio.BufferedProtocol):
     """The way past a driver for one connection.
 
     Args:
-        raw: the driver's connection.
-        output: the name of the attribute through whose `write` it sends.
-        transport: its transport.
+        holder: the object that holds what the driver writes to,
+        output: and the name of that attribute.
+        transport: the connection's transport.
+        set_status: is told the status flags of the last OK packet.
     """
 
-    def __init__(self, raw: Any, output: str, transport: asyncio.Transport) -> None:
-        self._raw = raw
+    def __init__(
+        self, holder: Any, output: str, transport: asyncio.Transport, set_status: Callable[[int], None]
+    ) -> None:
+        self._holder = holder
         self._output = output
         self._transport = transport
+        self._set_status = set_status
         self._protocol: asyncio.BaseProtocol = transport.get_protocol()
         self._buffer = memoryview(bytearray(_BUFFER))
         self._start = 0  # of the free part of the buffer; before it lies a packet that is not complete
@@ -71,14 +75,14 @@ class Pipeline(asyncio.BufferedProtocol):
         self._on_done = on_done
         self._transport.set_protocol(self)
         if cork:
-            self._cork = _Cork(self._raw, self._output, data)
+            self._cork = _Cork(self._holder, self._output, data)
         else:
             self._transport.write(data)
 
     def flush(self) -> None:
         """Nothing was written in time: what was corked goes alone. The driver may have let go of its output since."""
         cork, self._cork = self._cork, None
-        if cork is not None and getattr(self._raw, self._output) is cork:
+        if cork is not None and getattr(self._holder, self._output) is cork:
             cork.write(b"")
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -109,14 +113,13 @@ class Pipeline(asyncio.BufferedProtocol):
         if payload[0] == 0:
             self._status = _ok_status(payload)
         elif self._error is None:
-            number, text = int.from_bytes(payload[1:3], "little"), payload[3:].decode("utf-8", "replace")
-            self._error = CommandFailedError(number, text) if payload[0] == 0xFF else CommandFailedError(2027, "?")
+            self._error = _error(payload)
 
     def _finish(self) -> None:
         self._left = 0
         self._transport.set_protocol(self._protocol)
         if self._error is None:
-            self._raw.server_status = self._status
+            self._set_status(self._status)
         self._on_done(self._error)
         if self._error is not None:
             self._transport.abort()
@@ -145,16 +148,16 @@ class Pipeline(asyncio.BufferedProtocol):
 class _Cork:
     """Stands in for the object that a driver writes to, until its first write: then `prefix` goes first."""
 
-    def __init__(self, raw: Any, output: str, prefix: bytes) -> None:
-        self._raw = raw
+    def __init__(self, holder: Any, output: str, prefix: bytes) -> None:
+        self._holder = holder
         self._output = output
         self._prefix = prefix
-        self._target = getattr(raw, output)
-        setattr(raw, output, self)
+        self._target = getattr(holder, output)
+        setattr(holder, output, self)
 
     def write(self, data: bytes) -> None:
         """Both in one go; the driver has its own object back."""
-        setattr(self._raw, self._output, self._target)
+        setattr(self._holder, self._output, self._target)
         self._target.write(self._prefix + data)
 
     def __getattr__(self, name: str) -> Any:
@@ -198,11 +201,21 @@ class _Goodbye(asyncio.Protocol):
             self._hung_up.set_result(None)
 
 
-def encode(commands: Sequence[Command]) -> bytes:
+def encode(commands: Sequence[Command], query_prefix: bytes = b"") -> bytes:
     """The packets of several commands, each starting a sequence of its own."""
-    return b"".join(
-        [(len(payload) + 1).to_bytes(3, "little") + bytes((0, code)) + payload for code, payload in commands]
-    )
+    packets: list[bytes] = []
+    for code, payload in commands:
+        body = bytes((code,)) + (query_prefix if code == COM_QUERY else b"") + payload
+        packets.append(len(body).to_bytes(3, "little") + b"\0" + body)
+    return b"".join(packets)
+
+
+def _error(payload: bytes) -> CommandFailedError:
+    """The number and the text of an ERR packet, without the SQLSTATE between them."""
+    if payload[0] != 0xFF:
+        return CommandFailedError(2027, "neither OK nor ERR packet")
+    text = payload[9:] if payload[3:4] == b"#" else payload[3:]
+    return CommandFailedError(int.from_bytes(payload[1:3], "little"), text.decode("utf-8", "replace"))
 
 
 def _ok_status(payload: bytes) -> int:
