@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
 from async_mysqlpool.drivers.base import is_disconnect, is_failover, is_server_error
-from async_mysqlpool.entry import Entry, State
+from async_mysqlpool.entry import Entry, Site, State
 from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
 from async_mysqlpool.journal import Journal
 from async_mysqlpool.semaphore import Deadlines, FairSemaphore, was_served
@@ -69,6 +69,7 @@ class Capacity:
         self.progress = asyncio.Event()  # set whenever a connection came, went, or could not be opened
         self.connect_error: ConnectError | None = None  # of the last attempt; None once one succeeded
         self.closing = False
+        self.nested: dict[asyncio.Task[Any], Site] = {}  # tasks that hold a connection and wait for another one
         self.journal = Journal(name, config.observers)
         self.workers = Workers(self)
 
@@ -213,6 +214,8 @@ class Capacity:
             return  # the lease of a hook, or the pool was terminated meanwhile
         now = self.loop.time()
         reason = self._unfit(entry, now)
+        if entry.touched:
+            self._look_behind(entry)
         if self.journal.observed or entry.warned:
             self.journal.came_back(self.lease(entry), entry.warned)
         entry.take_back(now, State.CLEANING)
@@ -252,6 +255,12 @@ class Capacity:
             self.journal.reset_failed(entry, error)
         if entry.state is State.IDLE:
             self.retire_idle(lambda other: other is entry, entry.doubt)
+
+    def _look_behind(self, entry: Entry) -> None:
+        """Say what the borrower left open; what becomes of it is not decided here."""
+        what = session.left_open(self.driver, entry)
+        if what is not None:
+            self.journal.left_behind(self.lease(entry), what)
 
     def _unfit(self, entry: Entry, now: float) -> str | None:
         """Why a connection that came back must not be used again."""
@@ -299,8 +308,15 @@ class Capacity:
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def retire(self, entry: Entry, reason: str) -> None:
-        """Close a connection that has a permit: politely if it is in step with the server, else at once."""
-        if entry.in_flight or self.driver.is_dead(entry.raw):
+        """Close a connection that has a permit: politely if it is in step with the server, else at once.
+
+        The statement of a borrower that was cancelled is stopped on the server first.
+        """
+        if entry.in_flight and entry.doubt is None and self.config.kill_on_cancel:
+            entry.state = State.CLOSING
+            self.driver.abort(entry.raw)
+            self.workers.kill(entry, reason)
+        elif entry.in_flight or self.driver.is_dead(entry.raw):
             self.gone(entry, reason)
         else:
             entry.state = State.CLOSING
@@ -364,6 +380,8 @@ class Capacity:
             entry.in_flight = False
         elif isinstance(error, Exception):
             entry.doubt = "broken"  # lost or out of step; an error of the caller's before any byte looks the same
+        if entry.in_flight and (number is not None or isinstance(error, asyncio.CancelledError)):
+            error.add_note("async_mysqlpool: a statement was under way; whether it took effect is not known")
         if is_disconnect(number):
             entry.doubt = "broken"
             self.suspect_all()

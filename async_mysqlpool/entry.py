@@ -63,6 +63,7 @@ class Entry:
         in_flight: a statement was sent and its reply is not known to be read.
         touched: its borrower has sent something.
         moved: which may have changed the current database.
+        locked: which may have left a lock.
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: a `transaction()` block did not come to its end.
         doubt: why the session must not be reused, whatever a reset would say.
@@ -78,6 +79,8 @@ class Entry:
         "doubt",
         "expires_at",
         "in_flight",
+        "local_port",
+        "locked",
         "moved",
         "open_transaction",
         "pipeline",
@@ -98,6 +101,7 @@ class Entry:
         self.pipeline: Pipeline | None = None
         self.baseline: Baseline | None = None
         self.connection_id = 0
+        self.local_port: int | None = None
         self.state = State.OPENING
         self.created_at = now
         self.released_at = now
@@ -106,6 +110,7 @@ class Entry:
         self.in_flight = False
         self.touched = False
         self.moved = False
+        self.locked = False
         self.open_transaction = False
         self.reset_error: Exception | None = None
         self.doubt: str | None = None
@@ -122,7 +127,7 @@ class Entry:
         self.site = site
         self.task = task
         self.uses += 1
-        self.touched = self.moved = False
+        self.touched = self.moved = self.locked = False
 
     def take_back(self, now: float, state: State) -> None:
         """Its borrower is done with it."""

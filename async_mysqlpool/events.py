@@ -19,6 +19,7 @@ __all__ = [
     "Event",
     "HeldTooLong",
     "LateReturn",
+    "LeftBehind",
     "Observer",
     "Released",
     "ResetFailed",
@@ -103,6 +104,17 @@ class StatementKilled:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """A borrower gave a connection back with a ``"transaction"``, a ``"lock"`` or a ``"result"`` open."""
+
+    pool: str
+    connection_id: int
+    what: str
+    site: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
 class HeldTooLong:
     """A connection is out for longer than `hold_warning`."""
 
@@ -133,6 +145,7 @@ Event: TypeAlias = (
     | Released
     | ResetFailed
     | StatementKilled
+    | LeftBehind
     | HeldTooLong
     | LateReturn
 )

@@ -11,12 +11,14 @@ from async_mysqlpool.stats import Counters, Lease
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from async_mysqlpool.entry import Entry
+    from async_mysqlpool.entry import Entry, Site
     from async_mysqlpool.errors import ConnectError
 
 __all__ = ["Journal", "logger"]
 
 logger = logging.getLogger("async_mysqlpool")
+
+_REMEMBERED = 1000  # places that were logged already
 
 
 class Journal:
@@ -27,6 +29,8 @@ class Journal:
         self.counters = Counters()
         self.observed = bool(observers)
         self._observers = observers
+        self._nested: set[tuple[str, str]] = set()
+        self._left: set[tuple[str, str]] = set()
 
     def emit(self, make_event: Callable[[], events.Event]) -> None:
         """Tell the observers. On the hot path look at `observed` first: then nobody listening costs nothing."""
@@ -67,6 +71,38 @@ class Journal:
     def acquired(self, entry: Entry, waited: float) -> None:
         """A borrower got a connection."""
         self.emit(lambda: events.Acquired(self.pool, entry.connection_id, waited))
+
+    def killed(self, entry: Entry) -> None:
+        """The statement of a borrower that went away was stopped."""
+        self.counters.killed += 1
+        self.emit(lambda: events.StatementKilled(self.pool, entry.connection_id, True))
+
+    def kill_failed(self, entry: Entry, error: Exception) -> None:
+        """It could not be stopped, and may still run."""
+        logger.warning(
+            "%s: a statement on connection %d may still run, it could not be stopped: %r",
+            self.pool, entry.connection_id, error,
+        )  # fmt: skip
+        self.emit(lambda: events.StatementKilled(self.pool, entry.connection_id, False))
+
+    def nested(self, holding: Lease, waiting: Site) -> None:
+        """A task that holds a connection has to wait for another one; each pair of places is logged once."""
+        places = (holding.site, str(waiting))
+        if places not in self._nested and len(self._nested) < _REMEMBERED:
+            self._nested.add(places)
+            logger.warning(
+                "%s: task %r holds the connection it acquired at %s and waits at %s for another one; if enough tasks "
+                "do that at once, none of them can go on",
+                self.pool, holding.task, *places,
+            )  # fmt: skip
+
+    def left_behind(self, lease: Lease, what: str) -> None:
+        """A borrower gave a connection back with something open; each place is logged once."""
+        self.counters.left_behind[what] = self.counters.left_behind.get(what, 0) + 1
+        if (lease.site, what) not in self._left and len(self._left) < _REMEMBERED:
+            self._left.add((lease.site, what))
+            logger.warning("%s: %s left open by the borrower that acquired at %s", self.pool, what, lease.site)
+        self.emit(lambda: events.LeftBehind(self.pool, lease.connection_id, what, lease.site, lease.task))
 
     def held_too_long(self, lease: Lease) -> None:
         """A connection is out for longer than `hold_warning`."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from async_mysqlpool.entry import Site
 from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
-from async_mysqlpool.session import may_move
+from async_mysqlpool.session import note_statement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Sequence
@@ -284,16 +284,14 @@ class PooledCursor(Guarded):
 
     def execute(self, query: str, args: Any = None, **kwargs: Any) -> Awaitable[Any]:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
-        if may_move(query):
-            self._connection.entry.moved = True
+        note_statement(self._connection.entry, query)
         if self._pending:
             return self._call_when_ready("execute", query, args, **kwargs)
         return self._connection.run(self._target.execute(query, args, **kwargs))
 
     def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Awaitable[Any]:
         """Run one statement with many sets of arguments."""
-        if may_move(query):
-            self._connection.entry.moved = True
+        note_statement(self._connection.entry, query)
         return self._call("executemany", query, args, **kwargs)
 
     def callproc(self, procname: str, args: Sequence[Any] = ()) -> Awaitable[Any]:

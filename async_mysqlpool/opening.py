@@ -93,6 +93,7 @@ class Connector:
         try:
             entry.raw = await self._driver.connect(await self._params())
             entry.connection_id = self._driver.connection_id(entry.raw)
+            entry.local_port = self._driver.local_port(entry.raw)
             entry.baseline = await session.set_up(self._driver, entry.raw, self._wishes)
             entry.pipeline = self._driver.pipeline(entry.raw)
         except session.ResetRefusedError as exc:
@@ -107,6 +108,10 @@ class Connector:
             self.resets = False
             self._wishes.reset = "rollback"
             await self._connect(entry)
+
+    async def connect_plainly(self) -> Any:
+        """A driver's connection without any session set-up."""
+        return await self._driver.connect(await self._params())
 
     def abort(self, entry: Entry) -> None:
         """Close the socket, if there is one."""

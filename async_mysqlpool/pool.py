@@ -268,7 +268,7 @@ class ConnectionPool(Queries):
         entry = capacity.take_now(now)
         if entry is None:
             limit = self._config.queue_timeout if timeout is _DEFAULT else timeout
-            entry = await wait_for_turn(self, capacity, limit, started)
+            entry = await wait_for_turn(self, capacity, limit, started, site)
             now = capacity.loop.time()
         capacity.journal.counters.acquired += 1
         entry.lend(now, site, asyncio.current_task())
@@ -361,7 +361,8 @@ class ConnectionPool(Queries):
             cleaning=count[State.CLEANING],
             closing=count[State.CLOSING],
             waiting=self.waiting,
-            **{f.name: getattr(counters, f.name) for f in fields(Counters) if f.name != "closed"},
+            **{f.name: getattr(counters, f.name) for f in fields(Counters) if f.name not in {"closed", "left_behind"}},
+            left_behind=dict(counters.left_behind),
             closed=dict(counters.closed),
         )
 

@@ -25,14 +25,28 @@ if TYPE_CHECKING:
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.entry import Entry
 
-__all__ = ["Baseline", "NotRestorableError", "ResetRefusedError", "begin_reset", "may_move", "reset", "set_up"]
+__all__ = [
+    "Baseline",
+    "NotRestorableError",
+    "ResetRefusedError",
+    "begin_reset",
+    "left_open",
+    "note_statement",
+    "reset",
+    "set_up",
+]
 
 # The variables that the connection's own options set, whatever the server's defaults are.
 _OWN = ("character_set_client", "character_set_results", "collation_connection", "autocommit")
+SERVER_IDENTITY = "CONCAT_WS(':', @@hostname, @@port, @@server_id)"
 _ROLLBACK = Command(COM_QUERY, b"ROLLBACK")
 # An init_command that is a plain SET has one OK packet for a reply, so it can travel with the reset.
 _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
 _USE = re.compile(r"\buse\b")
+_LOCK = re.compile(
+    r"\b(?:get_lock|release_lock|release_all_locks|lock\s+tables?|unlock\s+tables?|with\s+read\s+lock)\b"
+)
+_UNLOCK = re.compile(r"\b(?:release_lock|release_all_locks|unlock\s+tables?)\b")
 
 
 class ResetRefusedError(Exception):
@@ -54,6 +68,7 @@ class Baseline:
         init_command: one that cannot travel with the reset and runs after it.
         snapshot: what the driver remembers of the session.
         wait_timeout: seconds after which the server closes an idle connection.
+        server: which server it is, behind a load balancer for instance.
     """
 
     commands: tuple[Command, ...]
@@ -66,6 +81,7 @@ class Baseline:
     database: str | None
     autocommit: bool
     wait_timeout: float
+    server: str
 
 
 @dataclass(slots=True)
@@ -75,6 +91,7 @@ class _State:
     variables: dict[str, Variable]
     collation_database: str
     wait_timeout: float
+    server: str
     database: str | None
 
 
@@ -134,14 +151,15 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
         database=first.database,
         autocommit=bool(first.variables["autocommit"]),
         wait_timeout=first.wait_timeout,
+        server=first.server,
     )
 
 
 async def _look(driver: Driver, raw: Any, variables: Mapping[str, Variable]) -> _State:
     names = [*_OWN, *(name for name in variables if name not in _OWN)]
     columns = [f"@@SESSION.{name}" for name in (*names, "collation_database", "wait_timeout")]
-    row = (await driver.execute(raw, f"SELECT {', '.join(columns)}, DATABASE()"))[0]
-    return _State(dict(zip(names, row, strict=False)), str(row[-3]), float(row[-2]), row[-1])
+    row = (await driver.execute(raw, f"SELECT {', '.join(columns)}, {SERVER_IDENTITY}, DATABASE()"))[0]
+    return _State(dict(zip(names, row, strict=False)), str(row[-4]), float(row[-3]), str(row[-2]), row[-1])
 
 
 def begin_reset(
@@ -184,11 +202,24 @@ async def _database(driver: Driver, raw: Any) -> str | None:
     return name
 
 
-def may_move(query: str | bytes) -> bool:
-    """Whether a statement may change the current database. A hint that says USE INDEX costs one small command."""
-    text = query.decode("latin-1") if isinstance(query, bytes) else query
-    text = text.lower()
-    return "use" in text and _USE.search(text) is not None
+def note_statement(entry: Entry, query: str | bytes) -> None:
+    """What a statement may do to the session beyond its own rows, as far as its text tells."""
+    text = (query.decode("latin-1") if isinstance(query, bytes) else query).lower()
+    if "use" in text and _USE.search(text) is not None:
+        entry.moved = True  # an index hint says USE as well, which costs one small command at the next reset
+    if "lock" in text and _LOCK.search(text) is not None:
+        entry.locked = not _UNLOCK.search(text)
+
+
+def left_open(driver: Driver, entry: Entry) -> str | None:
+    """What a borrower left open, as far as can be told without asking the server."""
+    if entry.in_flight:
+        return None
+    if driver.has_unread(entry.raw):
+        return "result"
+    if driver.in_transaction(entry.raw):
+        return "transaction"
+    return "lock" if entry.locked else None
 
 
 def _set(variables: Mapping[str, Variable]) -> str:

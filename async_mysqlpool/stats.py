@@ -26,6 +26,7 @@ class Counters:
     resets: int = 0
     resets_failed: int = 0
     killed: int = 0
+    left_behind: dict[str, int] = field(default_factory=dict[str, int])
     closed: dict[str, int] = field(default_factory=dict[str, int])
 
 
@@ -41,6 +42,8 @@ class PoolStats:
         timeouts: acquires that ended in `AcquireTimeoutError`.
         cancelled: acquires that were cancelled while waiting.
         refused: acquires turned away by `max_waiting`, a closed pool or a failed connect.
+        killed: statements of borrowers that went away, stopped on the server.
+        left_behind: what borrowers left open ("transaction", "lock", "result"): how often.
         closed: connections closed so far, by reason.
     """
 
@@ -64,6 +67,7 @@ class PoolStats:
     resets: int
     resets_failed: int
     killed: int
+    left_behind: dict[str, int]
     closed: dict[str, int]
 
     def __str__(self) -> str:

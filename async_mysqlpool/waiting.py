@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from async_mysqlpool import events
@@ -11,13 +13,17 @@ from async_mysqlpool.errors import (
     AcquireTimeoutError,
     ConfigurationError,
     PoolClosedError,
+    PoolDeadlockError,
     PoolError,
     QueueFullError,
 )
 from async_mysqlpool.stats import describe_holders
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from async_mysqlpool.capacity import Capacity
+    from async_mysqlpool.entry import Site
     from async_mysqlpool.stats import Lease, PoolStats
 
 __all__ = ["wait_for_turn"]
@@ -35,7 +41,7 @@ class Pool(Protocol):
         ...
 
 
-async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, started: float) -> Entry:
+async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, started: float, site: Site) -> Entry:
     """A connection within `timeout` seconds from `started` on (the loop's time), after everybody who came before."""
     if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
         raise ConfigurationError(f"timeout must be a number of seconds, 0 or more, or None, not {timeout!r}")
@@ -47,7 +53,8 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
         else:
             if capacity.config.max_waiting is not None:
                 _check_queue(pool, capacity, capacity.config.max_waiting)
-            entry = await capacity.take(turn, None if timeout is None else started + timeout)
+            with _nested(capacity, site):
+                entry = await capacity.take(turn, None if timeout is None else started + timeout)
     except TimeoutError:
         pass
     except BaseException as exc:
@@ -68,6 +75,40 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
     if entry.state is State.CLOSED:  # terminate() came between the hand-over and this task's turn
         raise PoolClosedError(f"pool {capacity.name} is closed")
     return entry
+
+
+@contextmanager
+def _nested(capacity: Capacity, site: Site) -> Iterator[None]:
+    """Note that a task which holds a connection waits for another one.
+
+    Raises:
+        PoolDeadlockError: with this one, every connection is held by such a task.
+    """
+    task = asyncio.current_task()
+    held = next((entry for entry in capacity.entries if entry.task is task), None)
+    if task is None or held is None:
+        yield
+        return
+    capacity.journal.nested(capacity.lease(held), site)
+    capacity.nested[task] = site
+    try:
+        if capacity.permits.free <= 0 and all(entry.task in capacity.nested for entry in capacity.entries):
+            raise PoolDeadlockError(_deadlock(capacity))
+        yield
+    finally:
+        capacity.nested.pop(task, None)
+
+
+def _deadlock(capacity: Capacity) -> str:
+    tasks = "; ".join(
+        f"task {entry.task.get_name()!r} holds one acquired at {entry.site} and waits at {capacity.nested[entry.task]}"
+        for entry in capacity.entries
+        if entry.task is not None
+    )
+    return (
+        f"pool {capacity.name}: all {len(capacity.entries)} connections are held by tasks that wait for another one, "
+        f"so none of them can go on: {tasks}. Let a task borrow one connection at a time, or raise max_size"
+    )
 
 
 def _check_queue(pool: Pool, capacity: Capacity, limit: int) -> None:

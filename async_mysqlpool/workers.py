@@ -13,6 +13,7 @@ from async_mysqlpool import session
 from async_mysqlpool.entry import Entry, State
 from async_mysqlpool.errors import ConnectError, ServerUnavailableError
 from async_mysqlpool.journal import logger
+from async_mysqlpool.killer import Killer, Victim
 from async_mysqlpool.lease import PooledConnection
 from async_mysqlpool.opening import Backoff, Connector
 
@@ -37,6 +38,7 @@ class Workers:
         self.connector = Connector(self._driver, self._config)
         self._connecting = asyncio.Semaphore(self._config.max_connecting)
         self._backoff = Backoff()
+        self._killer = Killer(self._driver, self.connector.connect_plainly, self._spawn)
         self._tasks: set[asyncio.Task[None]] = set()
         self.openers: set[asyncio.Task[Any]] = set()
         self.dialling = 0  # openers that are connecting at this moment
@@ -174,6 +176,21 @@ class Workers:
                 await self._driver.close(entry.raw)
         except Exception as exc:  # noqa: BLE001  it is going anyway
             logger.debug("%s: closing connection %d: %r", self._capacity.name, entry.connection_id, exc)
+        finally:
+            self._capacity.gone(entry, reason)
+
+    def kill(self, entry: Entry, reason: str) -> None:
+        """Have the statement under way stopped on the server; until then the connection counts as open."""
+        self._spawn(self._kill(entry, reason))
+
+    async def _kill(self, entry: Entry, reason: str) -> None:
+        journal, server = self._capacity.journal, entry.baseline.server if entry.baseline else ""
+        try:
+            async with asyncio.timeout(self._config.connect_timeout):
+                if await self._killer.kill(Victim(entry.connection_id, entry.local_port, server, entry.created_at)):
+                    journal.killed(entry)
+        except Exception as exc:  # noqa: BLE001  the server is gone, full, or another one
+            journal.kill_failed(entry, exc)
         finally:
             self._capacity.gone(entry, reason)
 

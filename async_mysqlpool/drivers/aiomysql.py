@@ -25,7 +25,6 @@ class AiomysqlDriver(PyMySQLFamily):
     """The adapter for aiomysql's connections."""
 
     name = "aiomysql"
-    cursor_class = aiomysql.Cursor
     unbuffered_class = aiomysql.SSCursor
     error_class = MySQLError
     output_attribute = "_writer"
@@ -70,9 +69,9 @@ class AiomysqlDriver(PyMySQLFamily):
     def abort(self, raw: Any) -> None:
         """The driver's own finalizer finds nothing left to warn of."""
         transport = self.transport(raw)
-        raw._writer = raw._reader = None
         if transport is not None:
             pipeline.abort(transport)
+        raw._writer = raw._reader = None
 
 
 driver: Driver = AiomysqlDriver()

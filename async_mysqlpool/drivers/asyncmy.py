@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import asyncmy
-from asyncmy.cursors import Cursor, SSCursor
+from asyncmy.cursors import SSCursor
 from asyncmy.errors import MySQLError
 
 from async_mysqlpool.drivers import pipeline
@@ -26,7 +26,6 @@ class AsyncmyDriver(PyMySQLFamily):
     """The adapter for asyncmy's connections."""
 
     name = "asyncmy"
-    cursor_class = Cursor
     unbuffered_class = SSCursor
     error_class = MySQLError
     output_attribute = "_transport"

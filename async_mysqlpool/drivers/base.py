@@ -124,6 +124,10 @@ class Driver(Protocol):
         """The server's id of the connection."""
         ...
 
+    def local_port(self, raw: Any) -> int | None:
+        """Our end of the connection, as the server's process list shows it; None for a unix socket."""
+        ...
+
     def error_number(self, error: BaseException) -> int | None:
         """The MySQL error number that an exception carries; None if it is no error of the driver."""
         ...

@@ -1,6 +1,6 @@
 """What aiomysql and asyncmy have in common: both descend from PyMySQL, names of private parts included.
 
-Private parts used: `Connection._result`, `._charset`, `._encoding`, `._db`; each driver's file lists its own.
+Private parts used: `Connection.query`, `._result`, `._charset`, `._encoding`, `._db`; each driver's file lists its own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ _REMEMBERED = ("_charset", "_encoding", "_db", "autocommit_mode", "server_status
 class PyMySQLFamily(TransportDriver):
     """The larger part of both adapters."""
 
-    # Set by each driver: its default cursor, the base of the cursors that read row by row, the base of its errors,
-    # and the attribute that it writes to.
-    cursor_class: Any
+    # Set by each driver: the base of the cursors that read row by row, the base of its errors, and the attribute that
+    # it writes to.
     unbuffered_class: Any
     error_class: type[Exception]
     output_attribute: str
@@ -38,10 +37,10 @@ class PyMySQLFamily(TransportDriver):
         await raw.ping(reconnect=False)
 
     async def execute(self, raw: Any, sql: str) -> Sequence[Sequence[Any]]:
-        """One statement through a plain cursor."""
-        async with raw.cursor(self.cursor_class) as cursor:
-            await cursor.execute(sql)
-            return await cursor.fetchall() or ()
+        """What a cursor does, without its look for warnings: one round trip, and nothing for the user to see."""
+        await raw.query(sql)
+        rows: Sequence[Sequence[Any]] = raw._result.rows or ()
+        return rows
 
     def snapshot(self, raw: Any) -> dict[str, Any]:
         """Attributes that `autocommit()`, `set_charset()` and every reply change."""

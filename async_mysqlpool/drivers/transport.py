@@ -59,6 +59,12 @@ class TransportDriver(ABC):
         way.send(self.encode(raw, commands), len(commands), done)
         await answered
 
+    def local_port(self, raw: Any) -> int | None:
+        """From the socket's own address."""
+        transport = self.transport(raw)
+        address = transport.get_extra_info("sockname") if transport is not None else None
+        return address[1] if isinstance(address, tuple) else None
+
     def encode(self, raw: Any, commands: Sequence[Command]) -> bytes:
         """One packet after the other."""
         return pipeline.encode(commands, self.query_prefix(raw))

@@ -1,0 +1,153 @@
+"""Stops, on the server, the statements of borrowers that went away.
+
+Closing a socket does not stop a statement: an UPDATE that waits for a lock is still applied later. KILL from another
+connection does. One connection of the killer's own serves all victims at once, is opened when there is a first one
+and closed after the last, so however many borrowers are cancelled, the server sees one connection more.
+
+https://dev.mysql.com/doc/refman/8.4/en/kill.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from async_mysqlpool.session import SERVER_IDENTITY
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from async_mysqlpool.drivers import Driver
+
+__all__ = ["Killer", "Victim"]
+
+_POLL = 0.05  # seconds between two looks at the process list, while killed threads wind up
+_MARGIN = 1.0  # seconds by which the server's whole seconds may be wrong
+_UNKNOWN_THREAD = 1094  # ER_NO_SUCH_THREAD
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Victim:
+    """A connection whose statement has to stop.
+
+    Attributes:
+        connection_id: the server's id.
+        local_port: our end of it; None where there is none.
+        server: which server that was; behind a load balancer the killer may reach another one.
+        connected_at: the loop's time.
+    """
+
+    connection_id: int
+    local_port: int | None
+    server: str
+    connected_at: float
+
+
+class Killer:
+    """For one pool.
+
+    Args:
+        driver: how to talk to the server.
+        connect: opens a plain connection.
+        spawn: starts a task that the pool looks after.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        connect: Callable[[], Awaitable[Any]],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._driver = driver
+        self._connect = connect
+        self._spawn = spawn
+        self._waiting: dict[Victim, asyncio.Future[bool]] = {}
+        self._at_work = False
+
+    async def kill(self, victim: Victim) -> bool:
+        """Stop what the connection does and wait until it is gone; False if it was gone already.
+
+        Raises:
+            Exception: the server could not be reached, or is another one by now; whatever the driver raises.
+        """
+        done = self._waiting[victim] = asyncio.get_running_loop().create_future()
+        if not self._at_work:
+            self._at_work = True
+            self._spawn(self._work())
+        try:
+            killed: bool = await done
+            return killed
+        finally:
+            self._waiting.pop(victim, None)
+
+    async def _work(self) -> None:
+        raw: Any = None
+        try:
+            raw = await self._connect()
+            killed: set[Victim] = set()
+            while self._waiting:
+                await self._round(raw, killed)
+                if self._waiting:
+                    await asyncio.sleep(_POLL)
+        except Exception as exc:  # noqa: BLE001  each victim's task gets it, and gives up
+            for victim, done in list(self._waiting.items()):
+                self._finish(victim, done, exc)
+        finally:
+            self._at_work = False  # whoever comes from now on gets a connection of its own
+            if raw is not None:
+                await self._farewell(raw)
+
+    async def _round(self, raw: Any, killed: set[Victim]) -> None:
+        """Kill who was not killed yet; whoever is not in the process list any more is done with."""
+        server = (await self._driver.execute(raw, f"SELECT {SERVER_IDENTITY}"))[0][0]
+        started_at = asyncio.get_running_loop().time() - await self._uptime(raw)
+        alive = {int(row[0]): str(row[2]) for row in await self._driver.execute(raw, "SHOW PROCESSLIST")}
+        for victim, done in list(self._waiting.items()):
+            if victim.server != server:
+                self._finish(victim, done, LookupError(f"reached server {server}, not {victim.server}"))
+            elif victim.connection_id not in alive:
+                self._finish(victim, done, victim in killed)
+            elif victim not in killed and not _is_same(victim, alive[victim.connection_id], started_at):
+                # The server may have been restarted since: that id may be somebody else's now.
+                self._finish(victim, done, LookupError("the server was started not long before"))
+            elif victim not in killed:
+                await self._kill(raw, victim.connection_id)
+                killed.add(victim)
+
+    async def _kill(self, raw: Any, connection_id: int) -> None:
+        try:
+            await self._driver.execute(raw, f"KILL {connection_id}")
+        except Exception as exc:
+            if self._driver.error_number(exc) != _UNKNOWN_THREAD:
+                raise
+
+    def _finish(self, victim: Victim, done: asyncio.Future[bool], result: bool | Exception) -> None:
+        self._waiting.pop(victim, None)
+        if done.done():
+            return
+        if isinstance(result, bool):
+            done.set_result(result)
+        else:
+            done.set_exception(result)
+
+    async def _uptime(self, raw: Any) -> float:
+        """Seconds since the server started; it counts whole ones only."""
+        return float((await self._driver.execute(raw, "SHOW GLOBAL STATUS LIKE 'Uptime'"))[0][1])
+
+    async def _farewell(self, raw: Any) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                await self._driver.close(raw)
+        except Exception:  # noqa: BLE001  it is going anyway
+            self._driver.abort(raw)
+        except BaseException:
+            self._driver.abort(raw)
+            raise
+
+
+def _is_same(victim: Victim, host: str, started_at: float) -> bool:
+    """Whether the id in the process list still means the victim: its port tells, or that the server is old enough."""
+    if victim.local_port is not None and host.endswith(f":{victim.local_port}"):
+        return True
+    return victim.connected_at >= started_at + _MARGIN
