@@ -221,7 +221,7 @@ class Capacity:
         entry.take_back(now, State.CLEANING)
         if reason is not None:
             self.retire(entry, reason)
-        elif not entry.touched or (self.config.reset == "none" and not entry.open_transaction):
+        elif session.is_clean(self.driver, entry, self.config.reset):
             self.offer(entry)
         elif not self._reset_and_offer(entry):
             self.workers.clean(entry)
@@ -232,7 +232,7 @@ class Capacity:
         If that borrower is waiting already, the reset travels with its first command; should that not come at once, in
         the next tick of the loop (the borrower runs before: it is woken first).
         """
-        if self.config.on_connect is not None and self.config.reset == "session":
+        if self.config.on_connect is not None and session.resets_all(self.config.reset):
             return False
         somebody_waits = self.waiting > 0
         begun = session.begin_reset(

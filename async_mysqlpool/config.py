@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "PoolConfig", "build_config"]
 
 Password: TypeAlias = str | Callable[[], str | Awaitable[str]]
-Reset: TypeAlias = Literal["session", "rollback", "none"]
+Reset: TypeAlias = Literal["session", "auto", "rollback", "none"]
 Variable: TypeAlias = str | int | float | bool | None
 Hook: TypeAlias = Callable[[Any], Awaitable[None]]
 
@@ -76,7 +76,8 @@ class PoolConfig:
         max_connecting: connects under way at once.
         validate_after: a connection idle for longer is pinged before it is handed out.
         validation_timeout: how long that ping may take.
-        reset: what happens to the session on release: everything ("session"), only ROLLBACK, or nothing.
+        reset: what happens to the session on release: everything ("session"); the same unless it is known to be
+            clean ("auto"); only ROLLBACK ("rollback"); or nothing ("none").
         kill_on_cancel: stop the statement of a cancelled borrower on the server.
         hold_warning: warn when one borrower holds a connection for longer; None: never.
         session_variables: set on every new connection and restored by every session reset.
@@ -197,7 +198,7 @@ _FIELDS: dict[str, _Check] = {
     "max_connecting": _POSITIVE_WHOLE,
     "validate_after": _SECONDS,
     "validation_timeout": _POSITIVE_SECONDS,
-    "reset": ('"session", "rollback" or "none"', lambda v: v in {"session", "rollback", "none"}),
+    "reset": ('"session", "auto", "rollback" or "none"', lambda v: v in {"session", "auto", "rollback", "none"}),
     "kill_on_cancel": _FLAG,
     "hold_warning": _or_none(_POSITIVE_SECONDS),
     "session_variables": ("a mapping of names to plain values", lambda v: isinstance(v, Mapping)),

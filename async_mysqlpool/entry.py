@@ -63,6 +63,8 @@ class Entry:
         in_flight: a statement was sent and its reply is not known to be read.
         touched: its borrower has sent something.
         moved: which may have changed the current database.
+        dirty: which may have changed the session in any way, as far as reset="auto" is concerned.
+        tracked: the server tells when the session changes.
         locked: which may have left a lock.
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: a `transaction()` block did not come to its end.
@@ -76,6 +78,7 @@ class Entry:
         "baseline",
         "connection_id",
         "created_at",
+        "dirty",
         "doubt",
         "expires_at",
         "in_flight",
@@ -92,6 +95,7 @@ class Entry:
         "suspect",
         "task",
         "touched",
+        "tracked",
         "uses",
         "warned",
     )
@@ -111,6 +115,8 @@ class Entry:
         self.touched = False
         self.moved = False
         self.locked = False
+        self.dirty = False
+        self.tracked = False
         self.open_transaction = False
         self.reset_error: Exception | None = None
         self.doubt: str | None = None
@@ -128,6 +134,7 @@ class Entry:
         self.task = task
         self.uses += 1
         self.touched = self.moved = self.locked = False
+        self.dirty = not self.tracked
 
     def take_back(self, now: float, state: State) -> None:
         """Its borrower is done with it."""

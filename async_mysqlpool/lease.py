@@ -150,6 +150,8 @@ class PooledConnection:
         finally:
             self._busy = None
         entry.in_flight = False
+        if entry.tracked and not entry.dirty:
+            entry.dirty = self._owner.driver.session_changed(entry.raw)
         return result
 
     def _refusal(self) -> Exception:
@@ -173,7 +175,7 @@ class PooledConnection:
     def raw(self) -> Any:
         """The driver's own connection object, unguarded."""
         entry = self.entry
-        entry.touched = entry.moved = True  # whatever is done with it goes unseen
+        entry.touched = entry.moved = entry.dirty = True  # whatever is done with it goes unseen
         return entry.raw
 
     def cursor(self, *args: Any, **kwargs: Any) -> PooledCursor:
@@ -183,6 +185,7 @@ class PooledConnection:
 
     async def begin(self) -> None:
         """Start a transaction."""
+        self.entry.dirty = True
         await self.run(self._owner.driver.execute(self.entry.raw, "BEGIN"))
 
     async def commit(self) -> None:
@@ -296,6 +299,7 @@ class PooledCursor(Guarded):
 
     def callproc(self, procname: str, args: Sequence[Any] = ()) -> Awaitable[Any]:
         """Call a stored procedure."""
+        self._connection.entry.dirty = True
         return self._call("callproc", procname, args)
 
     def fetchone(self) -> Awaitable[Any]:
@@ -402,7 +406,7 @@ def _guarded(connection: PooledConnection, value: Any) -> Any:
 
 async def _wrapped(connection: PooledConnection, awaitable: Awaitable[Any]) -> Any:
     if not connection.detached:
-        connection.entry.moved = True  # select_db(), or who knows what
+        connection.entry.moved = connection.entry.dirty = True  # select_db(), or who knows what
     result = await connection.run(awaitable)
     if hasattr(result, "execute"):  # a prepared statement or another cursor
         return Guarded(connection, result)

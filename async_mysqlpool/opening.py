@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Backoff", "Connector"]
 
+_TRACKER = "session_track_state_change"
 _LIFETIME_JITTER = 0.1  # part of max_lifetime by which a connection may go earlier
 
 
@@ -65,7 +66,10 @@ class Connector:
         self._config = config
         # `init_command` is ours to repeat after each reset, so the driver must not know of it.
         self._connect_args = {k: v for k, v in config.connect_args.items() if k != "init_command"}
-        self._wishes = session.Wishes(config.session_variables, config.connect_args.get("init_command"), config.reset)
+        variables = dict(config.session_variables)
+        if config.reset == "auto":
+            variables[_TRACKER] = 1
+        self._wishes = session.Wishes(variables, config.connect_args.get("init_command"), config.reset)
         self.resets = True  # False once the server has refused to reset a session
 
     async def connect(self, entry: Entry) -> None:
@@ -95,6 +99,7 @@ class Connector:
             entry.connection_id = self._driver.connection_id(entry.raw)
             entry.local_port = self._driver.local_port(entry.raw)
             entry.baseline = await session.set_up(self._driver, entry.raw, self._wishes)
+            entry.tracked = self._wishes.reset == "auto"
             entry.pipeline = self._driver.pipeline(entry.raw)
         except session.ResetRefusedError as exc:
             # Without a reset, only a new connection has a clean session: right, if slow.
@@ -134,6 +139,7 @@ class Connector:
             autocommit=config.autocommit,
             ssl=config.ssl,
             connect_timeout=config.connect_timeout,
+            track_session=config.reset == "auto",
             connect_args=self._connect_args,
         )
 

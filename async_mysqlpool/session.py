@@ -30,9 +30,11 @@ __all__ = [
     "NotRestorableError",
     "ResetRefusedError",
     "begin_reset",
+    "is_clean",
     "left_open",
     "note_statement",
     "reset",
+    "resets_all",
     "set_up",
 ]
 
@@ -42,6 +44,10 @@ SERVER_IDENTITY = "CONCAT_WS(':', @@hostname, @@port, @@server_id)"
 _ROLLBACK = Command(COM_QUERY, b"ROLLBACK")
 # An init_command that is a plain SET has one OK packet for a reply, so it can travel with the reset.
 _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
+# What reset="auto" takes for harmless: statements of these kinds, unless they hold a word of those. The server's
+# session tracker sees neither variables assigned in a SELECT, nor named locks, nor LAST_INSERT_ID().
+_HARMLESS = re.compile(r"\s*(?:select|show|update|delete|explain|describe|desc)\b")
+_HARMFUL = re.compile(r"@|:=|\binto\b|lock|last_insert_id|nextval|lastval|setval|/\*!|;\s*\S")
 _USE = re.compile(r"\buse\b")
 _LOCK = re.compile(
     r"\b(?:get_lock|release_lock|release_all_locks|lock\s+tables?|unlock\s+tables?|with\s+read\s+lock)\b"
@@ -118,7 +124,7 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
     restore: list[Command] = []
     moved: list[Command] = []
     plain = wishes.init_command is not None and bool(_PLAIN_SET.fullmatch(wishes.init_command))
-    if wishes.reset == "session":
+    if resets_all(wishes.reset):
         try:
             await driver.run(raw, [Command(COM_RESET_CONNECTION)])
         except Exception as exc:
@@ -186,7 +192,7 @@ def begin_reset(
 async def reset(driver: Driver, entry: Entry, mode: Reset) -> None:
     """Make the session clean. Whatever this raises, the connection must not be used again."""
     baseline, raw = entry.baseline, entry.raw
-    if baseline is None or mode != "session":
+    if baseline is None or not resets_all(mode):
         await driver.run(raw, [_ROLLBACK])
         return
     if entry.moved and baseline.database is None and await _database(driver, raw) is not None:
@@ -205,10 +211,31 @@ async def _database(driver: Driver, raw: Any) -> str | None:
 def note_statement(entry: Entry, query: str | bytes) -> None:
     """What a statement may do to the session beyond its own rows, as far as its text tells."""
     text = (query.decode("latin-1") if isinstance(query, bytes) else query).lower()
+    if not entry.dirty:
+        entry.dirty = _HARMLESS.match(text) is None or _HARMFUL.search(text) is not None
     if "use" in text and _USE.search(text) is not None:
         entry.moved = True  # an index hint says USE as well, which costs one small command at the next reset
     if "lock" in text and _LOCK.search(text) is not None:
         entry.locked = not _UNLOCK.search(text)
+
+
+def resets_all(mode: Reset) -> bool:
+    """Whether the mode makes a session as good as new."""
+    return mode in {"session", "auto"}
+
+
+def is_clean(driver: Driver, entry: Entry, mode: Reset) -> bool:
+    """Whether there is nothing to reset: no statement was sent, or, with "auto", none that could have left anything.
+
+    The server's session tracker has to agree, and no transaction may be open; any doubt means reset.
+    """
+    if not entry.touched:
+        return True
+    if mode == "none":
+        return not entry.open_transaction
+    if mode != "auto" or entry.dirty or entry.baseline is None:
+        return False
+    return entry.baseline.autocommit and not driver.in_transaction(entry.raw)
 
 
 def left_open(driver: Driver, entry: Entry) -> str | None:

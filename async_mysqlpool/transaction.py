@@ -36,6 +36,7 @@ async def transaction(
         ConfigurationError: no such isolation level.
     """
     execute, raw = connection.owner.driver.execute, connection.entry.raw
+    connection.entry.dirty = True
     if isolation is not None:
         level = isolation.replace("_", " ").upper()
         if level not in _LEVELS:

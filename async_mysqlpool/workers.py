@@ -123,7 +123,7 @@ class Workers:
         try:
             async with asyncio.timeout(self._config.connect_timeout):
                 await session.reset(self._driver, entry, self._config.reset)
-                if self._config.reset == "session":
+                if session.resets_all(self._config.reset):
                     await self._run_hook(entry)
         except session.NotRestorableError:
             capacity.retire(entry, "not restorable")

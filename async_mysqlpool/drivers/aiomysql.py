@@ -42,7 +42,7 @@ class AiomysqlDriver(PyMySQLFamily):
             autocommit=params.autocommit,
             ssl=default_context(params.ssl),
             connect_timeout=params.connect_timeout,
-            **params.connect_args,
+            **self.arguments(params),
         )
         try:
             await raw._connect()

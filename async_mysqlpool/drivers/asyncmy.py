@@ -43,7 +43,7 @@ class AsyncmyDriver(PyMySQLFamily):
             autocommit=params.autocommit,
             ssl=default_context(params.ssl),
             connect_timeout=params.connect_timeout,
-            **params.connect_args,
+            **self.arguments(params),
         )
 
     def transport(self, raw: Any) -> asyncio.Transport | None:

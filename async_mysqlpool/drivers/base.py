@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 # https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html
+CLIENT_SESSION_TRACK = 1 << 23
+SERVER_SESSION_STATE_CHANGED = 0x4000
 COM_QUIT = 0x01
 COM_INIT_DB = 0x02
 COM_QUERY = 0x03
@@ -29,7 +31,10 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConnectParams:
-    """Where to connect, as whom, and in which state the session starts. `connect_timeout` is seconds."""
+    """Where to connect, as whom, and in which state the session starts.
+
+    `connect_timeout` is seconds; with `track_session` the server is asked to tell when the session changes.
+    """
 
     host: str
     port: int
@@ -41,6 +46,7 @@ class ConnectParams:
     autocommit: bool | None
     ssl: bool | ssl.SSLContext | None
     connect_timeout: float
+    track_session: bool
     connect_args: Mapping[str, Any] = field(repr=False)
 
 
@@ -122,6 +128,10 @@ class Driver(Protocol):
 
     def connection_id(self, raw: Any) -> int:
         """The server's id of the connection."""
+        ...
+
+    def session_changed(self, raw: Any) -> bool:
+        """Whether the server's last answer said that the session's state has changed; True if that is not known."""
         ...
 
     def local_port(self, raw: Any) -> int | None:

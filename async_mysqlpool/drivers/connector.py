@@ -1,8 +1,8 @@
 """mysql.connector.aio, Oracle's own driver.
 
 Private parts used, seen in 26.10: `MySQLConnection._do_handshake`, `._handshake`, `._ssl_disabled`, `._socket`
-(`_reader`, `_writer`), `._charset`, `._autocommit`, `._time_zone`, `._sql_mode`, `._in_transaction`,
-`._have_next_result`, `._cursors`, `StreamReader._buffer`.
+(`_reader`, `_writer`), `._handle_server_status`, `._charset`, `._autocommit`, `._time_zone`, `._sql_mode`,
+`._in_transaction`, `._have_next_result`, `._cursors`, `StreamReader._buffer`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mysql.connector.constants import ClientFlag
 from mysql.connector.errors import Error
 
 from async_mysqlpool.drivers import pipeline
+from async_mysqlpool.drivers.base import CLIENT_SESSION_TRACK, SERVER_SESSION_STATE_CHANGED
 from async_mysqlpool.drivers.transport import TransportDriver
 
 if TYPE_CHECKING:
@@ -26,20 +27,28 @@ if TYPE_CHECKING:
     from async_mysqlpool.drivers.base import ConnectParams, Driver
 
 _REMEMBERED = ("_charset", "_autocommit", "_time_zone", "_sql_mode", "_in_transaction", "_have_next_result")
-_IN_TRANSACTION = 0x0001  # SERVER_STATUS_IN_TRANS
 
 # The driver's default collation for utf8mb4 is one that MariaDB does not know.
 _COLLATIONS = {"utf8mb4": "utf8mb4_general_ci"}
 
 
 class _Connection(MySQLConnection):
-    """The driver's, that can live with a server without TLS: it looks at the cipher of a connection that has none."""
+    """The driver's, that can live with a server without TLS, where it looks at a cipher that is not there.
+
+    And that keeps the status flags, of which the driver looks at two.
+    """
 
     async def _do_handshake(self) -> None:
         await super()._do_handshake()
         handshake: Any = self._handshake
         if not handshake["capabilities"] & ClientFlag.SSL:
             self._ssl_disabled = True
+
+    status_flags = 0
+
+    def _handle_server_status(self, flags: int) -> None:
+        super()._handle_server_status(flags)
+        self.status_flags = flags
 
 
 class ConnectorDriver(TransportDriver):
@@ -97,8 +106,12 @@ class ConnectorDriver(TransportDriver):
         return None if socket is None or socket._writer is None else socket._writer.transport
 
     def set_status(self, raw: Any, status: int) -> None:
-        """Of the flags it keeps this one."""
-        raw._in_transaction = bool(status & _IN_TRANSACTION)
+        """As it does itself."""
+        raw._handle_server_status(status)
+
+    def session_changed(self, raw: Any) -> bool:
+        """From the last packet that had flags."""
+        return bool(raw.status_flags & SERVER_SESSION_STATE_CHANGED)
 
     def in_transaction(self, raw: Any) -> bool:
         """What the last packet said."""
@@ -161,7 +174,10 @@ def _arguments(params: ConnectParams) -> dict[str, Any]:
         arguments |= {"ssl_verify_cert": True, "ssl_verify_identity": True, "ssl_ca": _system_authorities()}
     elif isinstance(params.ssl, ssl.SSLContext):
         raise TypeError("this driver takes no ssl.SSLContext: use ssl=True, or connect_args={'ssl_ca': ..., ...}")
-    return arguments | dict(params.connect_args)
+    arguments |= params.connect_args
+    if params.track_session:
+        arguments["client_flags"] = (arguments.get("client_flags") or ClientFlag.get_default()) | CLIENT_SESSION_TRACK
+    return arguments
 
 
 def _system_authorities() -> str | None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from async_mysqlpool.drivers.base import CLIENT_SESSION_TRACK, SERVER_SESSION_STATE_CHANGED
 from async_mysqlpool.drivers.transport import TransportDriver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from async_mysqlpool.drivers.base import ConnectParams
 
 _REMEMBERED = ("_charset", "_encoding", "_db", "autocommit_mode", "server_status")
 
@@ -29,8 +32,8 @@ class PyMySQLFamily(TransportDriver):
         return raw, self.output_attribute
 
     def set_status(self, raw: Any, status: int) -> None:
-        """Both escape strings and report transactions by it."""
-        raw.server_status = status
+        """Both escape strings and report transactions by it. That the session changed is news only once."""
+        raw.server_status = status & ~SERVER_SESSION_STATE_CHANGED
 
     async def ping(self, raw: Any) -> None:
         """The default of the drivers' own ping would reconnect: a new session under an old entry."""
@@ -44,6 +47,7 @@ class PyMySQLFamily(TransportDriver):
 
     def snapshot(self, raw: Any) -> dict[str, Any]:
         """Attributes that `autocommit()`, `set_charset()` and every reply change."""
+        self.set_status(raw, raw.server_status)
         return {name: getattr(raw, name) for name in _REMEMBERED}
 
     def restore(self, raw: Any, snapshot: dict[str, Any]) -> None:
@@ -51,6 +55,17 @@ class PyMySQLFamily(TransportDriver):
         for name, value in snapshot.items():
             setattr(raw, name, value)
         raw._result = None
+
+    def arguments(self, params: ConnectParams) -> dict[str, Any]:
+        """The driver's own arguments for connect."""
+        arguments = dict(params.connect_args)
+        if params.track_session:
+            arguments["client_flag"] = arguments.get("client_flag", 0) | CLIENT_SESSION_TRACK
+        return arguments
+
+    def session_changed(self, raw: Any) -> bool:
+        """From the last OK packet. aiomysql does not look at the end of a result set, so there it misses some."""
+        return bool(raw.server_status & SERVER_SESSION_STATE_CHANGED)
 
     def in_transaction(self, raw: Any) -> bool:
         """What the last OK packet said; a SELECT that takes locks goes unnoticed."""
