@@ -67,6 +67,7 @@ class Capacity:
         self.idle: asyncio.LifoQueue[Entry] = asyncio.LifoQueue()
         self.wanted: dict[asyncio.Future[Entry], None] = {}
         self.progress = asyncio.Event()  # set whenever a connection came, went, or could not be opened
+        self.changed = asyncio.Event()  # wakes the maintenance
         self.connect_error: ConnectError | None = None  # of the last attempt; None once one succeeded
         self.closing = False
         self.nested: dict[asyncio.Task[Any], Site] = {}  # tasks that hold a connection and wait for another one
@@ -157,7 +158,7 @@ class Capacity:
                 if await self.workers.answers(entry, min(patience, remaining)):
                     return entry
                 self.gone(entry, "broken", keep_permit=True)
-                if remaining <= patience:
+                if deadline is not None and self.loop.time() >= deadline:
                     self.permits.release()
                     raise TimeoutError
         return None
@@ -186,6 +187,7 @@ class Capacity:
         """A worker opened one; it is about to be offered."""
         self.journal.opened(entry, took, after=self.connect_error)
         self.connect_error = None
+        self.changed.set()
 
     def connect_failed(self, error: ConnectError) -> None:
         """A worker could not: that is an answer for those whom no other connection can serve."""
@@ -193,8 +195,8 @@ class Capacity:
         self.connect_error = error
         self.progress.set()
         others = self.living > 0
-        if others and isinstance(error, ServerUnavailableError):
-            return  # a connection that is still out may serve those who wait
+        if isinstance(error, ServerUnavailableError) and (others or self.workers.dialling > 1):
+            return  # a connection that is out, or another attempt, may serve those who wait
         self.fail_waiters(lambda: _again(error), queued=not others)
 
     def fail_waiters(self, make_error: Callable[[], Exception], queued: bool = True) -> None:
@@ -223,6 +225,8 @@ class Capacity:
             self.retire(entry, reason)
         elif session.is_clean(self.driver, entry, self.config.reset):
             self.offer(entry)
+        elif self.driver.is_dead(entry.raw):
+            self.retire(entry, "broken")
         elif not self._reset_and_offer(entry):
             self.workers.clean(entry)
 

@@ -65,6 +65,7 @@ class Entry:
         moved: which may have changed the current database.
         dirty: which may have changed the session in any way, as far as reset="auto" is concerned.
         tracked: the server tells when the session changes.
+        wrote: and rows with it.
         locked: which may have left a lock.
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: a `transaction()` block did not come to its end.
@@ -98,6 +99,7 @@ class Entry:
         "tracked",
         "uses",
         "warned",
+        "wrote",
     )
 
     def __init__(self, now: float) -> None:
@@ -116,6 +118,7 @@ class Entry:
         self.moved = False
         self.locked = False
         self.dirty = False
+        self.wrote = False
         self.tracked = False
         self.open_transaction = False
         self.reset_error: Exception | None = None
@@ -133,7 +136,7 @@ class Entry:
         self.site = site
         self.task = task
         self.uses += 1
-        self.touched = self.moved = self.locked = False
+        self.touched = self.moved = self.locked = self.wrote = False
         self.dirty = not self.tracked
 
     def take_back(self, now: float, state: State) -> None:

@@ -13,7 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.session import SERVER_IDENTITY
+from async_mysqlpool.session import identify
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -100,7 +100,7 @@ class Killer:
 
     async def _round(self, raw: Any, killed: set[Victim]) -> None:
         """Kill who was not killed yet; whoever is not in the process list any more is done with."""
-        server = (await self._driver.execute(raw, f"SELECT {SERVER_IDENTITY}"))[0][0]
+        server = await identify(self._driver, raw)
         started_at = asyncio.get_running_loop().time() - await self._uptime(raw)
         alive = {int(row[0]): str(row[2]) for row in await self._driver.execute(raw, "SHOW PROCESSLIST")}
         for victim, done in list(self._waiting.items()):

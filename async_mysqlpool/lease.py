@@ -135,8 +135,9 @@ class PooledConnection:
         """
         entry = self._entry
         if entry is None or self._busy is not None:
-            if inspect.iscoroutine(operation):
-                operation.close()
+            close = getattr(operation, "close", None)  # of a coroutine that shall not complain that nobody awaited it
+            if close is not None:
+                close()
             raise self._refusal()
         self._busy = operation
         entry.in_flight = entry.touched = True
@@ -207,6 +208,11 @@ class PooledConnection:
         from async_mysqlpool.transaction import transaction
 
         return transaction(self, isolation, read_only)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it went back to the pool, or lost the server."""
+        return self._entry is None or self._owner.driver.is_dead(self._entry.raw)
 
     def close(self) -> Awaitable[None]:
         """Give the connection back. May be awaited or not, once or often."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from async_mysqlpool.entry import Entry
     from async_mysqlpool.pool import ConnectionPool
 
+# Seconds between two looks for idle connections that the server has closed.
+LOOK_EVERY = 5.0
+
 # How many connections may be replaced for their age at once, so that they do not all go in the same second.
 _RETIRED_AT_ONCE = 1
 _BETWEEN_RETIREMENTS = 0.25  # seconds
@@ -48,6 +51,9 @@ def plan(now: float, entries: Iterable[Entry], config: PoolConfig, min_size: int
     living = [e for e in entries if e.state not in {State.CLOSING, State.CLOSED}]
     idle = sorted((e for e in living if e.state is State.IDLE), key=lambda e: e.released_at)
     _retire_old(result, now, idle)
+    for entry in living:
+        if entry.expires_at > now:
+            result.wake_at = min(result.wake_at, entry.expires_at)
     _retire_idle(result, now, idle, config, spare=len(living) - len(result.retire) - min_size)
     if config.hold_warning is not None:
         _warn_of_holders(result, now, living, config.hold_warning)
@@ -66,9 +72,6 @@ def _retire_old(result: Plan, now: float, idle: list[Entry]) -> None:
     result.retire += [(e, "lifetime") for e in old[:_RETIRED_AT_ONCE]]
     if len(old) > _RETIRED_AT_ONCE:
         result.wake_at = min(result.wake_at, now + _BETWEEN_RETIREMENTS)
-    for entry in idle:
-        if entry.expires_at > now:
-            result.wake_at = min(result.wake_at, entry.expires_at)
 
 
 def _retire_idle(result: Plan, now: float, idle: list[Entry], config: PoolConfig, spare: int) -> None:

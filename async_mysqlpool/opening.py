@@ -91,7 +91,8 @@ class Connector:
             raise self._translated(exc) from exc
         if config.max_lifetime is not None:
             jitter = random.uniform(0, _LIFETIME_JITTER)  # noqa: S311
-            entry.expires_at = asyncio.get_running_loop().time() + config.max_lifetime * (1 - jitter)
+            lifetime = config.max_lifetime * (1 - jitter)
+            entry.expires_at = min(entry.expires_at, asyncio.get_running_loop().time() + lifetime)
 
     async def _connect(self, entry: Entry) -> None:
         try:

@@ -78,8 +78,8 @@ class ConnectionPool(Queries):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._capacity: Capacity = cast("Capacity", None)
         self._maintenance: asyncio.Task[None] | None = None
-        self._wake: asyncio.Event | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._patience = asyncio.Timeout(None)  # of close() with those who still hold a connection
 
     @classmethod
     def from_client_options(
@@ -144,9 +144,8 @@ class ConnectionPool(Queries):
         self._loop = asyncio.get_running_loop()
         self._capacity = Capacity(self._driver, self._config, self._name)
         self._life = _Life.OPEN
-        self._wake = asyncio.Event()
         self._maintenance = self._loop.create_task(
-            maintenance.run(weakref.ref(self), self._wake), name=f"{self._name}: maintenance"
+            maintenance.run(weakref.ref(self), self._capacity.changed), name=f"{self._name}: maintenance"
         )
         self._capacity.refill()
         _open_pools.add(self)
@@ -168,6 +167,8 @@ class ConnectionPool(Queries):
         if self._closing is None:
             self._life = _Life.CLOSING
             self._closing = asyncio.create_task(self._shut_down(timeout), name=f"{self._name}: close")
+        elif timeout is not None:
+            self._shorten_patience(asyncio.get_running_loop().time() + timeout)
         try:
             await asyncio.shield(self._closing)
         except asyncio.CancelledError:
@@ -180,7 +181,7 @@ class ConnectionPool(Queries):
         capacity.fail_waiters(self._closed_error)
         self._stop_maintenance()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout) as self._patience:
                 while capacity.entries:
                     capacity.progress.clear()
                     capacity.retire_idle(lambda _: True, "shutdown")
@@ -196,6 +197,12 @@ class ConnectionPool(Queries):
         await capacity.workers.finished()
         await asyncio.sleep(0)  # lets the transports that were aborted close their sockets
         self._life = _Life.CLOSED
+
+    def _shorten_patience(self, deadline: float) -> None:
+        """A second close() is in more of a hurry than the first one."""
+        current = self._patience.when()
+        with contextlib.suppress(RuntimeError):  # that time is over, or has not begun
+            self._patience.reschedule(deadline if current is None else min(current, deadline))
 
     def terminate(self) -> None:
         """Cut every connection at once, the borrowed ones as well. Needs no await; harmless when closed."""
@@ -216,7 +223,9 @@ class ConnectionPool(Queries):
     def maintain(self) -> float:
         """One round of the background task; when the next one is due, in the loop's time."""
         capacity = self._capacity
-        plan = maintenance.plan(asyncio.get_running_loop().time(), capacity.entries, self._config, self._min_size)
+        now = capacity.loop.time()
+        capacity.retire_idle(lambda entry: self._driver.is_dead(entry.raw), "broken")
+        plan = maintenance.plan(now, capacity.entries, self._config, self._min_size)
         for reason in {reason for _, reason in plan.retire}:
             chosen = {entry for entry, why in plan.retire if why == reason}
             capacity.retire_idle(chosen.__contains__, reason)
@@ -224,7 +233,7 @@ class ConnectionPool(Queries):
             entry.warned = True
             capacity.journal.held_too_long(capacity.lease(entry))
         capacity.refill()
-        return plan.wake_at
+        return min(plan.wake_at, now + maintenance.LOOK_EVERY) if self.idle else plan.wake_at
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -385,7 +394,7 @@ class ConnectionPool(Queries):
         self._min_size = capacity.min_size = low
         grown, self._max_size = high - self._max_size, high
         capacity.resize(grown)
-        self._nudge()
+        capacity.changed.set()
 
     def expire(self) -> None:
         """Replace every connection: idle ones now, borrowed ones as they come back."""
@@ -394,10 +403,6 @@ class ConnectionPool(Queries):
     async def check(self) -> None:
         """Ping every idle connection now and replace those that do not answer within `validation_timeout`."""
         await self._ready().check()
-
-    def _nudge(self) -> None:
-        if self._wake is not None:
-            self._wake.set()
 
     def abandon(self) -> None:
         """In a forked child: never touch the parent's sockets, not even to close them."""

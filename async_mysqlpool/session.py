@@ -16,7 +16,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.drivers.base import COM_INIT_DB, COM_QUERY, COM_RESET_CONNECTION, Command
+from async_mysqlpool.drivers.base import (
+    COM_INIT_DB,
+    COM_QUERY,
+    COM_RESET_CONNECTION,
+    Command,
+    CommandFailedError,
+    is_server_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +37,7 @@ __all__ = [
     "NotRestorableError",
     "ResetRefusedError",
     "begin_reset",
+    "identify",
     "is_clean",
     "left_open",
     "note_statement",
@@ -38,9 +46,10 @@ __all__ = [
     "set_up",
 ]
 
-# The variables that the connection's own options set, whatever the server's defaults are.
-_OWN = ("character_set_client", "character_set_results", "collation_connection", "autocommit")
-SERVER_IDENTITY = "CONCAT_WS(':', @@hostname, @@port, @@server_id)"
+# The variables that a connection's own options set, the drivers' included, whatever the server's defaults are.
+_OWN = ("character_set_client", "character_set_results", "collation_connection", "autocommit", "sql_mode", "time_zone")
+# Which server it is, where a name may stand for several.
+_IDENTITY = "@@hostname, @@port, @@server_id"
 _ROLLBACK = Command(COM_QUERY, b"ROLLBACK")
 # An init_command that is a plain SET has one OK packet for a reply, so it can travel with the reset.
 _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
@@ -48,6 +57,7 @@ _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
 # session tracker sees neither variables assigned in a SELECT, nor named locks, nor LAST_INSERT_ID().
 _HARMLESS = re.compile(r"\s*(?:select|show|update|delete|explain|describe|desc)\b")
 _HARMFUL = re.compile(r"@|:=|\binto\b|lock|last_insert_id|nextval|lastval|setval|/\*!|;\s*\S")
+_WRITE = re.compile(r"\s*(?:insert|update|delete|replace|load)\b")
 _USE = re.compile(r"\buse\b")
 _LOCK = re.compile(
     r"\b(?:get_lock|release_lock|release_all_locks|lock\s+tables?|unlock\s+tables?|with\s+read\s+lock)\b"
@@ -128,7 +138,9 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
         try:
             await driver.run(raw, [Command(COM_RESET_CONNECTION)])
         except Exception as exc:
-            raise ResetRefusedError(str(exc)) from exc
+            if isinstance(exc, CommandFailedError) or is_server_error(driver.error_number(exc)):
+                raise ResetRefusedError(str(exc)) from exc
+            raise
         after = await _look(driver, raw, wishes.variables)
         wanted = {**first.variables, **wishes.variables}
         lost = {name: wanted[name] for name, value in first.variables.items() if after.variables[name] != value}
@@ -164,8 +176,16 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
 async def _look(driver: Driver, raw: Any, variables: Mapping[str, Variable]) -> _State:
     names = [*_OWN, *(name for name in variables if name not in _OWN)]
     columns = [f"@@SESSION.{name}" for name in (*names, "collation_database", "wait_timeout")]
-    row = (await driver.execute(raw, f"SELECT {', '.join(columns)}, {SERVER_IDENTITY}, DATABASE()"))[0]
-    return _State(dict(zip(names, row, strict=False)), str(row[-4]), float(row[-3]), str(row[-2]), row[-1])
+    row = (await driver.execute(raw, f"SELECT {', '.join(columns)}, {_IDENTITY}, DATABASE()"))[0]
+    *values, collation, wait_timeout, host, port, server_id, database = row
+    server = f"{host}:{port}/{server_id}"
+    return _State(dict(zip(names, values, strict=True)), str(collation), float(wait_timeout), server, database)
+
+
+async def identify(driver: Driver, raw: Any) -> str:
+    """Which server a connection leads to, in the words of `Baseline.server`."""
+    host, port, server_id = (await driver.execute(raw, f"SELECT {_IDENTITY}"))[0]
+    return f"{host}:{port}/{server_id}"
 
 
 def begin_reset(
@@ -213,6 +233,8 @@ def note_statement(entry: Entry, query: str | bytes) -> None:
     text = (query.decode("latin-1") if isinstance(query, bytes) else query).lower()
     if not entry.dirty:
         entry.dirty = _HARMLESS.match(text) is None or _HARMFUL.search(text) is not None
+    if not entry.wrote:
+        entry.wrote = _WRITE.match(text) is not None
     if "use" in text and _USE.search(text) is not None:
         entry.moved = True  # an index hint says USE as well, which costs one small command at the next reset
     if "lock" in text and _LOCK.search(text) is not None:
@@ -244,8 +266,8 @@ def left_open(driver: Driver, entry: Entry) -> str | None:
         return None
     if driver.has_unread(entry.raw):
         return "result"
-    if driver.in_transaction(entry.raw):
-        return "transaction"
+    if driver.in_transaction(entry.raw) and (entry.wrote or entry.baseline is None or entry.baseline.autocommit):
+        return "transaction"  # without autocommit a mere SELECT begins one, which is nothing to speak of
     return "lock" if entry.locked else None
 
 

@@ -53,7 +53,7 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
         else:
             if capacity.config.max_waiting is not None:
                 _check_queue(pool, capacity, capacity.config.max_waiting)
-            with _nested(capacity, site):
+            with _nested(capacity, site, patient=timeout is not None):
                 entry = await capacity.take(turn, None if timeout is None else started + timeout)
     except TimeoutError:
         pass
@@ -78,8 +78,10 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
 
 
 @contextmanager
-def _nested(capacity: Capacity, site: Site) -> Iterator[None]:
+def _nested(capacity: Capacity, site: Site, patient: bool) -> Iterator[None]:
     """Note that a task which holds a connection waits for another one.
+
+    A task that holds all of them itself waits as long as it was told to: perhaps it is prepared for that.
 
     Raises:
         PoolDeadlockError: with this one, every connection is held by such a task.
@@ -92,7 +94,8 @@ def _nested(capacity: Capacity, site: Site) -> Iterator[None]:
     capacity.journal.nested(capacity.lease(held), site)
     capacity.nested[task] = site
     try:
-        if capacity.permits.free <= 0 and all(entry.task in capacity.nested for entry in capacity.entries):
+        alone = patient and len(capacity.nested) == 1
+        if not alone and capacity.permits.free <= 0 and all(e.task in capacity.nested for e in capacity.entries):
             raise PoolDeadlockError(_deadlock(capacity))
         yield
     finally:

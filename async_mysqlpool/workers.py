@@ -58,6 +58,9 @@ class Workers:
                         await self._backoff.wait()
                         continue  # by now nobody may want a connection any more
                     entry = await self._connected()
+                    if entry is not None and entry.expires_at == 0.0:
+                        capacity.gone(entry, "expired", keep_permit=True)  # expire() came while it was opened
+                        continue
                     if entry is not None:
                         capacity.offer(entry)
                         return
@@ -93,8 +96,8 @@ class Workers:
         finally:
             self.dialling -= 1
         self._backoff.succeeded()
-        entry.released_at = self._loop.time()
-        capacity.connected(entry, entry.released_at - started)
+        entry.created_at = entry.released_at = self._loop.time()
+        capacity.connected(entry, entry.created_at - started)
         return entry
 
     async def _run_hook(self, entry: Entry) -> None:

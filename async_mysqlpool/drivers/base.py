@@ -22,6 +22,10 @@ COM_QUERY = 0x03
 COM_RESET_CONNECTION = 0x1F
 
 
+class CommandFailedError(Exception):
+    """The server answered a pipelined command with an error: `args` are its number and text."""
+
+
 class Command(NamedTuple):
     """One command of the protocol that the server answers with a single OK or ERR packet."""
 
@@ -46,8 +50,8 @@ class ConnectParams:
     autocommit: bool | None
     ssl: bool | ssl.SSLContext | None
     connect_timeout: float
-    track_session: bool
     connect_args: Mapping[str, Any] = field(repr=False)
+    track_session: bool = False
 
 
 class Pipeline(Protocol):

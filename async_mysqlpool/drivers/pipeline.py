@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
-from async_mysqlpool.drivers.base import COM_QUERY, COM_QUIT, Command
+from async_mysqlpool.drivers.base import COM_QUERY, COM_QUIT, Command, CommandFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,10 +24,6 @@ __all__ = ["CommandFailedError", "Pipeline", "abort", "encode", "say_goodbye"]
 
 _HEADER = 4  # three bytes of length, one of sequence number
 _BUFFER = 4096  # an OK packet has some ten bytes
-
-
-class CommandFailedError(Exception):
-    """The server answered a pipelined command with an error: `args` are its number and text."""
 
 
 class Pipeline(asyncio.BufferedProtocol):
