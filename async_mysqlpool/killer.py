@@ -13,6 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from async_mysqlpool.journal import logger
 from async_mysqlpool.session import identify
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Killer", "Victim"]
 
+_CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 _POLL = 0.05  # seconds between two looks at the process list, while killed threads wind up
 _MARGIN = 1.0  # seconds by which the server's whole seconds may be wrong
 _UNKNOWN_THREAD = 1094  # ER_NO_SUCH_THREAD
@@ -83,20 +85,36 @@ class Killer:
 
     async def _work(self) -> None:
         raw: Any = None
+        in_step = False
         try:
             raw = await self._connect()
-            killed: set[Victim] = set()
-            while self._waiting:
-                await self._round(raw, killed)
-                if self._waiting:
-                    await asyncio.sleep(_POLL)
+            await self._serve(raw)
+            in_step = True
         except Exception as exc:  # noqa: BLE001  each victim's task gets it, and gives up
             for victim, done in list(self._waiting.items()):
                 self._finish(victim, done, exc)
         finally:
             self._at_work = False  # whoever comes from now on gets a connection of its own
-            if raw is not None:
-                await self._farewell(raw)
+            if raw is not None and not in_step:
+                self._driver.abort(raw)
+        if in_step:
+            await self._farewell(raw)
+
+    async def _serve(self, raw: Any) -> None:
+        killed: set[Victim] = set()
+        while self._waiting:
+            await self._round(raw, killed)
+            if self._waiting:
+                await asyncio.sleep(_POLL)
+
+    async def _farewell(self, raw: Any) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self._driver.close(raw)
+        except Exception as exc:  # noqa: BLE001  it is going anyway
+            logger.debug("closing the killer's connection: %r", exc)
+        finally:
+            self._driver.abort(raw)
 
     async def _round(self, raw: Any, killed: set[Victim]) -> None:
         """Kill who was not killed yet; whoever is not in the process list any more is done with."""
@@ -134,16 +152,6 @@ class Killer:
     async def _uptime(self, raw: Any) -> float:
         """Seconds since the server started; it counts whole ones only."""
         return float((await self._driver.execute(raw, "SHOW GLOBAL STATUS LIKE 'Uptime'"))[0][1])
-
-    async def _farewell(self, raw: Any) -> None:
-        try:
-            async with asyncio.timeout(1.0):
-                await self._driver.close(raw)
-        except Exception:  # noqa: BLE001  it is going anyway
-            self._driver.abort(raw)
-        except BaseException:
-            self._driver.abort(raw)
-            raise
 
 
 def _is_same(victim: Victim, host: str, started_at: float) -> bool:

@@ -88,7 +88,7 @@ def _nested(capacity: Capacity, site: Site, patient: bool) -> Iterator[None]:
     """
     task = asyncio.current_task()
     held = next((entry for entry in capacity.entries if entry.task is task), None)
-    if task is None or held is None:
+    if task is None or held is None or not capacity.permits.locked():
         yield
         return
     capacity.journal.nested(capacity.lease(held), site)

@@ -96,8 +96,8 @@ class Workers:
         finally:
             self.dialling -= 1
         self._backoff.succeeded()
-        entry.created_at = entry.released_at = self._loop.time()
-        capacity.connected(entry, entry.created_at - started)
+        entry.released_at = self._loop.time()
+        capacity.connected(entry, entry.released_at - started)
         return entry
 
     async def _run_hook(self, entry: Entry) -> None:
