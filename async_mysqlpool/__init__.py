@@ -5,20 +5,30 @@ The map: a file imports only from those before it.
     errors.py       every error of the pool
     events.py       what observers are told
     drivers/        the seam to asyncmy and aiomysql: one file each, no policy
-    config.py       options, defaults, checks; client_options.py: X DevAPI's form of them
+    config.py       options, defaults, checks
+    client_options.py  X DevAPI's form of them
     session.py      what a clean session is, and how one is made clean again
     entry.py        one physical connection as the pool sees it
     stats.py        numbers, leases, and the sentences in errors
     semaphore.py    permits, first come, first served
-    lease.py        what the borrower holds; transaction.py: blocks and retries
+    lease.py        what the borrower holds
+    transaction.py  blocks and retries
     journal.py      counters, events, log lines
     opening.py      connecting: within a time, paced by a backoff
-    workers.py      the pool's own tasks: open, clean, check, close
+    killer.py       stops the statements of borrowers that went away
+    workers.py      the pool's own tasks: open, clean, check, close, kill
     capacity.py     who gets a connection, how it comes back, where its capacity goes
     waiting.py      the slow path of acquire: deadline, account, explanation
     maintenance.py  the background task: a pure plan, and the loop that has it carried out
-    queries.py      one-shot helpers; pool.py: open, acquire, release, close
-    testing/        throwaway servers, a fake driver, a loop with virtual time
+    forks.py        what a forked child must not do
+    queries.py      one-shot helpers
+    pool.py         open, acquire, release, close
+
+and around it, using only what is public:
+
+    integrations/   Starlette, FastAPI, Litestar, aiohttp, workers, SQLAlchemy
+    compat/         the pools that people have today
+    testing/        throwaway servers, a fake driver, a fault proxy, a loop with virtual time
     cli/            the demo
 """
 

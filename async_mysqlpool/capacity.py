@@ -23,6 +23,7 @@ from async_mysqlpool.drivers.base import is_disconnect, is_failover, is_server_e
 from async_mysqlpool.entry import Entry, Site, State
 from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
 from async_mysqlpool.journal import Journal
+from async_mysqlpool.opening import again
 from async_mysqlpool.semaphore import Deadlines, FairSemaphore, was_served
 from async_mysqlpool.stats import Lease
 from async_mysqlpool.workers import Workers
@@ -32,19 +33,11 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.config import PoolConfig
     from async_mysqlpool.drivers import Driver
+    from async_mysqlpool.waiting import Turn
 
-__all__ = ["Capacity", "Turn"]
+__all__ = ["Capacity"]
 
 _LIVING = {State.IDLE, State.HANDED, State.IN_USE, State.CLEANING}
-
-
-class Turn:
-    """What an acquirer waits for at the moment; the timeout error says it."""
-
-    __slots__ = ("phase",)
-
-    def __init__(self) -> None:
-        self.phase = "queueing"
 
 
 class Capacity:
@@ -197,7 +190,7 @@ class Capacity:
         others = self.living > 0
         if isinstance(error, ServerUnavailableError) and (others or self.workers.dialling > 1):
             return  # a connection that is out, or another attempt, may serve those who wait
-        self.fail_waiters(lambda: _again(error), queued=not others)
+        self.fail_waiters(lambda: again(error), queued=not others)
 
     def fail_waiters(self, make_error: Callable[[], Exception], queued: bool = True) -> None:
         """Send those away who wait for a connection, and those who wait for their turn as well."""
@@ -450,10 +443,3 @@ class Capacity:
         """Who holds it."""
         task = entry.task.get_name() if entry.task else "?"
         return Lease(entry.connection_id, self.loop.time() - entry.acquired_at, task, str(entry.site))
-
-
-def _again(error: ConnectError) -> ConnectError:
-    """The same error for one more waiter: an exception that is raised twice would carry both tracebacks."""
-    copy = type(error)(*error.args)
-    copy.__cause__ = error.__cause__
-    return copy

@@ -7,7 +7,7 @@ import re
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from async_mysqlpool.errors import ConfigurationError
@@ -198,7 +198,7 @@ _FIELDS: dict[str, _Check] = {
     "max_connecting": _POSITIVE_WHOLE,
     "validate_after": _SECONDS,
     "validation_timeout": _POSITIVE_SECONDS,
-    "reset": ('"session", "auto", "rollback" or "none"', lambda v: v in {"session", "auto", "rollback", "none"}),
+    "reset": ('"session", "auto", "rollback" or "none"', lambda v: isinstance(v, str) and v in get_args(Reset)),
     "kill_on_cancel": _FLAG,
     "hold_warning": _or_none(_POSITIVE_SECONDS),
     "session_variables": ("a mapping of names to plain values", lambda v: isinstance(v, Mapping)),

@@ -31,6 +31,7 @@ __all__ = ["Owner", "PooledConnection", "PooledCursor", "caller"]
 
 T = TypeVar("T")
 _PACKAGE = str(Path(__file__).parent) + os.sep
+_PROGRAM = _PACKAGE + "cli" + os.sep  # uses the pool as anybody does
 
 
 class Owner(Protocol):
@@ -51,10 +52,14 @@ class Owner(Protocol):
         ...
 
 
+def _is_ours(file: str) -> bool:
+    return file.startswith(_PACKAGE) and not file.startswith(_PROGRAM)
+
+
 def caller() -> Site:
     """The nearest place outside this package on the stack."""
     frame = sys._getframe(2)
-    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+    while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
         frame = frame.f_back
     return Site(frame.f_code, frame.f_lasti)
 
@@ -140,6 +145,7 @@ class PooledConnection:
                 close()
             raise self._refusal()
         self._busy = operation
+        entry.task = asyncio.current_task()  # it may have been handed on since it was acquired
         entry.in_flight = entry.touched = True
         try:
             result = await operation

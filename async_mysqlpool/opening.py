@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.entry import Entry
 
-__all__ = ["Backoff", "Connector"]
+__all__ = ["Backoff", "Connector", "again"]
 
 _TRACKER = "session_track_state_change"
 _LIFETIME_JITTER = 0.1  # part of max_lifetime by which a connection may go earlier
@@ -158,6 +158,13 @@ class Connector:
         if isinstance(exc, (OSError, EOFError)) or is_unavailable(number):
             return ServerUnavailableError(f"cannot connect as {where}: {_reason(exc)}")
         return ConnectError(f"cannot connect as {where}: {_reason(exc)}")
+
+
+def again(error: ConnectError) -> ConnectError:
+    """The same error for one more waiter: an exception that is raised twice would carry both tracebacks."""
+    copy = type(error)(*error.args)
+    copy.__cause__ = error.__cause__
+    return copy
 
 
 def _reason(exc: Any) -> str:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
-from async_mysqlpool import maintenance
+from async_mysqlpool import forks, maintenance
 from async_mysqlpool.capacity import Capacity
 from async_mysqlpool.client_options import read_client_options
 from async_mysqlpool.config import Options, build_config
@@ -54,7 +54,6 @@ class _Life(enum.Enum):
 
 _OPEN = _Life.OPEN
 _DEFAULT = _Default.TIMEOUT
-_open_pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
 
 
 class ConnectionPool(Queries):
@@ -148,7 +147,7 @@ class ConnectionPool(Queries):
             maintenance.run(weakref.ref(self), self._capacity.changed), name=f"{self._name}: maintenance"
         )
         self._capacity.refill()
-        _open_pools.add(self)
+        forks.watch(self)
 
     async def close(self, timeout: float | None = 10.0) -> None:
         """Close the pool: nobody gets a connection any more, waiters are sent away, borrowers may finish.
@@ -408,7 +407,7 @@ class ConnectionPool(Queries):
         """In a forked child: never touch the parent's sockets, not even to close them."""
         if self._life is _Life.OPEN:
             self._life = _Life.FORKED
-            _inherited.append(self._capacity)
+            forks.keep_for_ever(self._capacity)
 
     def __repr__(self) -> str:
         state = str(self.stats()) if self._life is _Life.OPEN else self._life.name.lower()
@@ -438,16 +437,3 @@ class Acquire:
     ) -> None:
         if self._connection is not None:
             self._connection.close()
-
-
-# Connections of the parent process that a child must keep alive, because closing them would reach the server.
-_inherited: list[Capacity] = []
-
-
-def _after_fork() -> None:
-    for pool in list(_open_pools):
-        pool.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from async_mysqlpool import events
-from async_mysqlpool.capacity import Turn
 from async_mysqlpool.entry import Entry, State
 from async_mysqlpool.errors import (
     AcquireTimeoutError,
@@ -27,6 +26,15 @@ if TYPE_CHECKING:
     from async_mysqlpool.stats import Lease, PoolStats
 
 __all__ = ["wait_for_turn"]
+
+
+class Turn:
+    """What an acquirer waits for at the moment; the timeout error says it."""
+
+    __slots__ = ("phase",)
+
+    def __init__(self) -> None:
+        self.phase = "queueing"
 
 
 class Pool(Protocol):

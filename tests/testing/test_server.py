@@ -213,8 +213,8 @@ class TestChoice:
         heavy = (
             "{'aiomysql', 'asyncmy', 'mysql', 'docker', 'testcontainers', 'pytest', 'fcntl', 'subprocess'}"
         )
-        code = f"import sys, async_mysqlpool.testing; print({heavy} & set(sys.modules) or 'nothing')"
-        before = f"import sys, async_mysqlpool; print({heavy} & set(sys.modules) or 'nothing')"
+        code = f"import sys, async_mysqlpool.testing; print(sorted({heavy} & set(sys.modules)) or 'nothing')"
+        before = f"import sys, async_mysqlpool; print(sorted({heavy} & set(sys.modules)) or 'nothing')"
         outputs = [subprocess.check_output([sys.executable, "-c", text]) for text in (before, code)]
         assert outputs[0] == outputs[1]
 

@@ -1,0 +1,22 @@
+"""The console script ``async-mysqlpool``.
+
+app.py          its commands and options
+demo.py         the demo from start to summary
+walkthrough.py  the demo's first part: X DevAPI's pool, step by step
+load.py         its second part: a coroutine service with more tasks than connections
+display.py      what the second part shows, live in a terminal or line by line elsewhere
+"""
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """The console script's entry. Typer and rich come with the extra ``demo``."""
+    try:
+        from async_mysqlpool.cli.app import app
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        sys.exit(f"async-mysqlpool needs {missing}: pip install 'async-mysqlpool[demo]'")
+    app()

@@ -1,0 +1,313 @@
+"""The pool's driver for the fake server, and connections with the interface that aiomysql's and asyncmy's have."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from async_mysqlpool.drivers.base import COM_INIT_DB, COM_RESET_CONNECTION, Command, ConnectParams
+
+from .cursor import FakeCursor, FakeStreamCursor
+from .server import FakeServer
+from .session import FakeError, Result, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .gate import Gate
+
+__all__ = ["FakeConnection", "FakeDriver", "FakePipeline"]
+
+T = TypeVar("T")
+
+
+class FakeDriver:
+    """What `ConnectionPool(driver=...)` takes to talk to a `FakeServer`.
+
+    Args:
+        server: default: one of its own, at `.server`.
+        pipelines: whether resets travel with the release, or have to be waited for.
+    """
+
+    name = "fake"
+
+    def __init__(self, server: FakeServer | None = None, pipelines: bool = True) -> None:
+        self.server = server or FakeServer()
+        self.pipelines = pipelines
+
+    async def connect(self, params: ConnectParams) -> FakeConnection:
+        """A session of its own, in the client's character set and autocommit mode."""
+        await self.server.connect.passed()
+        session = self.server.admit(params.password, params.database)
+        session.run(f"SET NAMES {params.charset}")
+        if params.autocommit is not None:
+            session.variables["autocommit"] = int(params.autocommit)
+        return FakeConnection(self.server, session, params)
+
+    async def ping(self, raw: FakeConnection) -> None:
+        """COM_PING."""
+        await raw.ping(reconnect=False)
+
+    async def execute(self, raw: FakeConnection, sql: str) -> Sequence[Sequence[Any]]:
+        """One statement; its rows."""
+        return (await raw.query(sql)).rows
+
+    def snapshot(self, raw: FakeConnection) -> tuple[str, str | None, bool | None]:
+        """What the connection believes about its session."""
+        return raw.charset, raw.db, raw.autocommit_mode
+
+    def restore(self, raw: FakeConnection, snapshot: Any) -> None:
+        """Believe that again."""
+        raw.charset, raw.db, raw.autocommit_mode = snapshot
+        raw.unread = 0
+
+    def pipeline(self, raw: FakeConnection) -> FakePipeline | None:
+        """The connection's own, unless `pipelines` is off."""
+        return raw.pipeline if self.pipelines else None
+
+    def encode(self, raw: FakeConnection, commands: Sequence[Command]) -> bytes:
+        """One line each."""
+        return b"\n".join(bytes((command.code,)) + command.payload for command in commands)
+
+    async def run(self, raw: FakeConnection, commands: Sequence[Command]) -> None:
+        """Through the reset gate, as everything that is not SQL of a cursor."""
+        await raw.call(raw.server.reset, lambda: raw.carry_out(commands))
+
+    def in_transaction(self, raw: FakeConnection) -> bool:
+        """What the last reply said."""
+        return raw.session.in_transaction
+
+    def is_dead(self, raw: FakeConnection) -> bool:
+        """Closed on either side."""
+        raw.server.patience_ends(raw.session)
+        return raw.closed or raw.session.noticed
+
+    def has_unread(self, raw: FakeConnection) -> bool:
+        """Rows of a `FakeStreamCursor`."""
+        return raw.unread > 0
+
+    def connection_id(self, raw: FakeConnection) -> int:
+        """The id of the session."""
+        return raw.thread_id()
+
+    def session_changed(self, raw: FakeConnection) -> bool:
+        """As the server's session tracker sees it: SET, USE, transactions, temporary tables; no more."""
+        return raw.session.changed
+
+    def local_port(self, raw: FakeConnection) -> int:
+        """As in the process list."""
+        return raw.session.port
+
+    def error_number(self, error: BaseException) -> int | None:
+        """Number first, as in PyMySQL."""
+        return error.args[0] if isinstance(error, FakeError) else None
+
+    def is_buffered(self, cursor: Any) -> bool:
+        """All but `FakeStreamCursor`."""
+        return not isinstance(cursor, FakeStreamCursor)
+
+    def new_cursor(self, raw: FakeConnection, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FakeCursor:
+        """The cursor itself."""
+        return raw.cursor(*args, **kwargs)
+
+    async def close(self, raw: FakeConnection) -> None:
+        """COM_QUIT."""
+        await raw.call(raw.server.close, lambda: raw.note("COM_QUIT"))
+        raw.close()
+
+    def abort(self, raw: FakeConnection) -> None:
+        """No goodbye."""
+        raw.close()
+
+
+class FakePipeline:
+    """Commands whose replies are read before that of the next call of `FakeConnection`; an error closes that."""
+
+    def __init__(self, connection: FakeConnection) -> None:
+        self._connection = connection
+        self._corked: list[Callable[[], None]] = []
+        self._replies: asyncio.Future[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether replies are still due."""
+        return self._replies is not None or bool(self._corked)
+
+    def send(self, data: bytes, count: int, on_done: Callable[[Exception | None], None], cork: bool = False) -> None:
+        """Through the reset gate, now or with the next call."""
+        connection = self._connection
+        commands = [Command(line[0], line[1:]) for line in data.split(b"\n")]
+        if self.busy or len(commands) != count:
+            connection.server.violations.append(f"connection {connection.session.id} mixed up its pipelined commands")
+        self._corked.append(lambda: self._send(commands, on_done))
+        if not cork:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits."""
+        corked, self._corked = self._corked, []
+        for send in corked:
+            send()
+
+    def _send(self, commands: Sequence[Command], on_done: Callable[[Exception | None], None]) -> None:
+        connection = self._connection
+        replies = self._replies = connection.server.reset.enter(connection.session)
+        replies.add_done_callback(lambda _: on_done(self._received(replies, commands)))
+
+    def _received(self, replies: asyncio.Future[None], commands: Sequence[Command]) -> Exception | None:
+        self._replies = None
+        if replies.cancelled() or self._connection.session.ended:
+            return ConnectionResetError("the connection was lost")
+        try:
+            replies.result()
+            self._connection.carry_out(commands)
+        except Exception as exc:  # noqa: BLE001  whatever the test has injected
+            self._connection.close()
+            return exc
+        return None
+
+    async def finished(self) -> None:
+        """Send what waits, and wait for the replies; being cancelled here disturbs them not."""
+        self.flush()
+        if self._replies is not None:
+            await asyncio.wait([self._replies])
+
+    def abort(self) -> None:
+        """The connection is closed."""
+        self._corked.clear()
+        if self._replies is not None:
+            self._replies.cancel()
+
+
+class FakeConnection:
+    """The client's side of a session, with the methods that aiomysql's and asyncmy's connections have.
+
+    Like theirs, it does not guard itself: a call while another one is under way, or after one that was left before its
+    reply came, is a violation (`FakeServer.violations`) and fails with 2014.
+    """
+
+    def __init__(self, server: FakeServer, session: Session, params: ConnectParams) -> None:
+        self.server = server
+        self.session = session
+        self.host = params.host
+        self.user = params.user
+        self.db = params.database
+        self.charset = params.charset
+        self.autocommit_mode = params.autocommit
+        self.closed = False
+        self.unread = 0  # rows of a FakeStreamCursor that nobody has fetched yet
+        self._under_way = False
+        self.pipeline = FakePipeline(self)
+
+    async def call(self, gate: Gate, work: Callable[[], T]) -> T:
+        """One exchange with the server, through a gate."""
+        await self._send(gate)
+        result = work()
+        self._answered()
+        return result
+
+    async def query(self, sql: str) -> Result:
+        """One statement."""
+        await self._send(self.server.execute)
+        self.note(sql)
+        try:
+            result, seconds = self.server.work(self.session, sql)
+            if seconds:
+                await self.server.busy(self.session, sql, seconds)
+        except FakeError as exc:
+            if not 2000 <= exc.args[0] < 3000:  # the server's own: the reply is read
+                self._answered()
+            raise
+        self._answered()
+        return result
+
+    async def _send(self, gate: Gate) -> None:
+        self.server.patience_ends(self.session)
+        if self.closed or self.session.noticed:
+            raise FakeError(2006, "MySQL server has gone away")
+        if self._under_way:
+            self.server.violations.append(f"connection {self.session.id} was used with a reply still to come")
+            raise FakeError(2014, "Commands out of sync")
+        self._under_way = True
+        try:
+            await self.pipeline.finished()
+            await gate.passed(self.session)
+        except FakeError as exc:
+            if not 2000 <= exc.args[0] < 3000:
+                self._answered()
+            raise
+        if self.closed or self.session.ended:
+            raise FakeError(2013, "Lost connection to MySQL server during query")
+
+    def _answered(self) -> None:
+        self._under_way = False
+        self.session.last_command = asyncio.get_running_loop().time()
+
+    def note(self, text: str) -> None:
+        """Write into the server's log."""
+        self.server.log.append((self.session.id, text))
+
+    def carry_out(self, commands: Sequence[Command]) -> None:
+        """What the server does with commands of the protocol."""
+        for command in commands:
+            text = command.payload.decode()
+            if command.code == COM_RESET_CONNECTION:
+                self.note("COM_RESET_CONNECTION")
+                self.session.reset()
+            elif command.code == COM_INIT_DB:
+                self.note(f"USE {text}")
+                self.session.database = text
+            else:
+                self.note(text)
+                self.server.work(self.session, text)
+
+    # -- what drivers have ----------------------------------------------------------------------------------------
+
+    def cursor(self, cursor_class: type[FakeCursor] | None = None) -> FakeCursor:
+        """A cursor of the given class."""
+        return (cursor_class or FakeCursor)(self)
+
+    async def begin(self) -> None:
+        """BEGIN."""
+        await self.query("BEGIN")
+
+    async def commit(self) -> None:
+        """COMMIT."""
+        await self.query("COMMIT")
+
+    async def rollback(self) -> None:
+        """ROLLBACK."""
+        await self.query("ROLLBACK")
+
+    async def autocommit(self, mode: bool) -> None:
+        """SET autocommit."""
+        self.autocommit_mode = mode
+        await self.query(f"SET autocommit = {int(mode)}")
+
+    async def select_db(self, db: str) -> None:
+        """Change the database."""
+        self.db = db
+        await self.query(f"USE {db}")
+
+    async def ping(self, reconnect: bool = True) -> None:
+        """COM_PING. Like the drivers' own it would by default open a new session, so the fake refuses the default.
+
+        Raises:
+            AssertionError: `reconnect` is not False.
+        """
+        if reconnect:
+            raise AssertionError("ping() without reconnect=False silently opens another session")
+        await self.call(self.server.ping, lambda: self.note("COM_PING"))
+
+    def thread_id(self) -> int:
+        """The id of the session."""
+        return self.session.id
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self.closed:
+            return
+        self.closed = True
+        self.pipeline.abort()
+        if not self.session.ended:
+            self.server.hang_up(self.session)

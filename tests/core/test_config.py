@@ -1,0 +1,273 @@
+"""Options: defaults, DSN, and wrong input that is refused before anything is opened."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import fields
+
+import pytest
+
+from async_mysqlpool import ConfigurationError, ConnectionPool, PoolError
+from async_mysqlpool.config import Options, PoolConfig, build_config
+from async_mysqlpool.testing.fake import FakeDriver
+
+# SCENARIOS 1-3: what the contract promises; units are seconds.
+DEFAULTS = {
+    "driver": None, "name": None, "min_size": 1, "max_size": 10, "queue_timeout": 30.0, "max_waiting": None,
+    "max_idle_time": 600.0, "max_lifetime": 3600.0, "connect_timeout": 10.0, "max_connecting": 4, "validate_after": 0.5,
+    "validation_timeout": 1.0, "reset": "session", "kill_on_cancel": True, "hold_warning": None,
+    "on_connect": None, "charset": "utf8mb4", "autocommit": True, "pooling": True,
+}  # fmt: skip
+
+
+def test_the_defaults_are_those_of_the_contract():
+    config = build_config(None, {})
+    assert {name: getattr(config, name) for name in DEFAULTS} == DEFAULTS
+    assert not config.session_variables
+    assert tuple(config.observers) == ()
+
+
+def test_every_option_of_the_config_can_be_given_to_the_pool_and_the_other_way_round():
+    assert set(Options.__annotations__) == {field.name for field in fields(PoolConfig)} | {"db"}
+
+
+def test_a_pool_reports_its_limits_and_opens_nothing(server):
+    pool = ConnectionPool(driver=FakeDriver(server), min_size=2, max_size=7)
+    assert (pool.min_size, pool.max_size, pool.size, pool.idle, pool.waiting) == (2, 7, 0, 0, 0)
+    assert server.connect.calls == 0
+    assert not pool.closed
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "localhost:3306"),
+        ({"host": "db.example", "port": 3307, "database": "shop"}, "db.example:3307/shop"),
+        ({"unix_socket": "/run/mysqld.sock"}, "/run/mysqld.sock"),
+        ({"name": "orders"}, "orders"),
+    ],
+)
+def test_the_pools_name_comes_from_where_it_connects(options, name):
+    assert ConnectionPool(driver=FakeDriver(), **options).name == name
+
+
+def test_db_is_another_name_of_database():
+    assert build_config(None, {"db": "shop"}).database == "shop"
+    assert build_config("mysql://h/?db=shop", {}).database == "shop"
+
+
+def test_a_small_maximum_lowers_the_default_minimum():
+    assert build_config(None, {"max_size": 1}).min_size == 1
+    assert build_config(None, {"max_size": 1, "pooling": False}).min_size == 0
+
+
+# -- the DSN: SCENARIOS 10 ---------------------------------------------------------------------------------------------
+
+
+def test_every_part_of_a_dsn_is_read():
+    config = build_config(
+        "mysql+aiomysql://app:s%40c%2Fret@db.example:3307/my%20shop?charset=latin1&max_size=20&queue_timeout=2.5"
+        "&max_idle_time=none&autocommit=false&kill_on_cancel=0&reset=rollback",
+        {},
+    )
+    assert (config.driver, config.user, config.password) == ("aiomysql", "app", "s@c/ret")
+    assert (config.host, config.port, config.database) == ("db.example", 3307, "my shop")
+    assert (config.charset, config.max_size, config.queue_timeout) == ("latin1", 20, 2.5)
+    assert (config.max_idle_time, config.autocommit, config.kill_on_cancel) == (None, False, False)
+    assert config.reset == "rollback"
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb", "mysql+asyncmy", "mariadb+aiomysql"])
+def test_both_servers_names_are_schemes(scheme):
+    assert build_config(f"{scheme}://h", {}).host == "h"
+
+
+def test_keywords_win_over_the_dsn():
+    config = build_config("mysql://one:a@h1/db1?max_size=3", {"user": "two", "max_size": 4, "database": "db2"})
+    assert (config.user, config.max_size, config.database, config.host) == ("two", 4, "db2", "h1")
+
+
+def test_ipv6_hosts():
+    assert build_config("mysql://[::1]:3307/x", {}).host == "::1"
+
+
+@pytest.mark.parametrize(
+    ("dsn", "message"),
+    [
+        ("postgresql://h/db", "mysql://.*postgresql://"),
+        ("db.example:3306", "mysql://"),
+        ("", "mysql://"),
+        ("mysql://h:70000/db", "DSN"),
+        ("mysql://h:port/db", "DSN"),
+        ("mysql://h/db?max_size=many", "max_size must be a number, not 'many'"),
+        ("mysql://h/db?max_size=0", "max_size must be a whole number, 1 or more"),
+        ("mysql://h/db?maxsize=5", "did you mean 'max_size'"),
+        ("mysql://h/db?on_connect=x", "on_connect cannot be written in a DSN"),
+        ("mysql://h/db?autocommit=perhaps", "autocommit must be true or false"),
+        ("mysql+pg8000://h/db", "unknown driver 'pg8000'"),
+    ],
+)
+def test_a_dsn_that_cannot_be_meant_is_refused(dsn, message):
+    with pytest.raises(ConfigurationError, match=message):
+        ConnectionPool(dsn)
+
+
+@pytest.mark.parametrize("dsn", ["mysql://u:hunter2@h:port/db", "mysql://u:hunter2@[::1/db", "x://u:hunter2@h", "u:hunter2@h"])
+def test_no_refusal_shows_the_password(dsn):
+    with pytest.raises(ConfigurationError) as caught:
+        ConnectionPool(dsn)
+    assert "hunter2" not in str(caught.value)
+
+
+# -- wrong values: SCENARIOS 3, 4, 7-9 ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("min_size", -1), ("min_size", 1.5), ("min_size", True), ("max_size", 0), ("max_size", -3), ("max_size", "10"),
+        ("queue_timeout", -1), ("queue_timeout", float("nan")), ("queue_timeout", "30"), ("max_waiting", -1),
+        ("max_idle_time", 0), ("max_idle_time", -5), ("max_lifetime", 0), ("connect_timeout", 0),
+        ("connect_timeout", None), ("max_connecting", 0), ("validate_after", -0.1), ("validation_timeout", 0),
+        ("reset", "full"), ("reset", None), ("reset", []), ("kill_on_cancel", 1), ("hold_warning", 0),
+        ("session_variables", ["time_zone"]), ("on_connect", "SET NAMES utf8mb4"), ("observers", "me"),
+        ("pooling", "no"), ("host", None), ("port", 0), ("port", 65536), ("port", "3306"), ("user", 7),
+        ("password", None), ("database", 3), ("charset", "utf8 mb4"), ("charset", ""), ("autocommit", 1), ("ssl", "on"),
+        ("connect_args", "x"), ("driver", 3), ("name", 3),
+    ],
+)  # fmt: skip
+def test_an_impossible_value_is_refused_by_name(option, value):
+    with pytest.raises(ConfigurationError, match=f"^{option} must be") as caught:
+        ConnectionPool(**{"driver": FakeDriver(), option: value})
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, PoolError)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("queue_timeout", 0), ("queue_timeout", None), ("queue_timeout", 10**9), ("max_size", 2**31), ("max_waiting", 0),
+     ("max_idle_time", None), ("max_lifetime", None), ("validate_after", 0), ("min_size", 0), ("autocommit", None),
+     ("ssl", None), ("ssl", True), ("ssl", ssl.create_default_context()), ("password", lambda: "x")],
+)  # fmt: skip
+def test_the_edges_of_what_is_possible_are_accepted(option, value):
+    assert getattr(build_config(None, {option: value}), option) is value
+
+
+def test_a_minimum_above_the_maximum_is_refused():
+    with pytest.raises(ConfigurationError, match="min_size=5 is more than max_size=3"):
+        build_config(None, {"min_size": 5, "max_size": 3})
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("maxsize", "max_size"), ("minsize", "min_size"), ("pool_recycle", "max_lifetime"), ("timeout", "queue_timeout"),
+        ("pool_size", "max_size"), ("passwd", "password"), ("max_idel_time", "max_idle_time"), ("usr", "user"),
+        ("pool_pre_ping", "validate_after"), ("init_command", "init_command"), ("acquire_timeout", "queue_timeout"),
+    ],
+)  # fmt: skip
+def test_an_unknown_option_names_the_nearest_known_one(given, meant):
+    with pytest.raises(ConfigurationError, match=f"unknown option '{given}': did you mean .*{meant}"):
+        ConnectionPool(**{given: 1})
+
+
+def test_an_option_of_the_driver_is_sent_to_connect_args():
+    with pytest.raises(ConfigurationError, match=r"connect_args=\{'local_infile': \.\.\.\}"):
+        ConnectionPool(local_infile=True)
+
+
+@pytest.mark.parametrize("name", ["host", "db", "max_size", "password"])
+def test_connect_args_cannot_contradict_the_pools_own_options(name):
+    with pytest.raises(ConfigurationError, match=f"connect_args: '{name}' is an option of the pool"):
+        build_config(None, {"connect_args": {name: "x"}})
+
+
+@pytest.mark.parametrize("variables", [{"time zone": 1}, {"x; DROP TABLE y": 1}, {"a.b-c": 1}, {"time_zone": ["x"]}])
+def test_session_variables_are_names_and_plain_values(variables):
+    with pytest.raises(ConfigurationError, match="session_variables"):
+        build_config(None, {"session_variables": variables})
+
+
+def test_a_driver_that_is_not_installed_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'async-mysqlpool\[asyncmy\]'"):
+        ConnectionPool(driver="asyncmy")
+    with pytest.raises(ConfigurationError, match="no driver is installed: pip install"):
+        ConnectionPool()
+
+
+# -- secrets: SCENARIOS 12 ---------------------------------------------------------------------------------------------
+
+
+async def test_the_password_shows_nowhere(server, recorder, caplog):
+    server.password = "right"
+    caplog.set_level("DEBUG")
+    pool = ConnectionPool(
+        "mysql://app:hunter2@h/db",
+        driver=FakeDriver(server),
+        observers=[recorder],
+        connect_args={"init_command": "SET @token = 'hunter2'"},
+    )
+    with pytest.raises(Exception, match="Access denied") as caught:
+        await pool.open()
+    shown = [repr(pool), str(caught.value), repr(caught.value), caplog.text, repr(recorder.events), str(pool.stats())]
+    assert not any("hunter2" in text for text in shown)
+    assert "hunter2" not in repr(build_config("mysql://app:hunter2@h/db", {"connect_args": {"x": "hunter2"}}))
+
+
+# -- what reaches the driver: SCENARIOS 13, 103; PAINS 40 --------------------------------------------------------------
+
+
+class Spy(FakeDriver):
+    """Keeps what it is to connect with."""
+
+    def __init__(self, server):
+        super().__init__(server)
+        self.seen = []
+
+    async def connect(self, params):
+        self.seen.append(params)
+        return await super().connect(params)
+
+
+async def test_connect_arguments_reach_every_connection(server):
+    driver = Spy(server)
+    options = {"host": "h", "port": 9, "user": "u", "database": "d", "charset": "latin1", "autocommit": None}
+    args = {"read_timeout": 5, "init_command": "SET @x = 1"}
+    async with ConnectionPool(driver=driver, max_size=2, connect_args=args, **options) as pool:
+        async with pool.acquire(), pool.acquire():
+            pass
+    assert len(driver.seen) == 2
+    for params in driver.seen:
+        assert {name: getattr(params, name) for name in options} == options
+        assert params.connect_args == {"read_timeout": 5}  # init_command is the pool's to run, after resets as well
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_password_callable_is_asked_at_every_connect(server, kind):
+    asked = []
+
+    def sync_password():
+        asked.append(server.password)
+        return server.password
+
+    async def async_password():
+        return sync_password()
+
+    server.password = "one"
+    password = sync_password if kind == "sync" else async_password
+    async with ConnectionPool(driver=FakeDriver(server), max_size=2, password=password) as pool:
+        server.password = "two"  # the old one is revoked
+        async with pool.acquire(), pool.acquire():
+            pass
+    assert asked == ["one", "two"]
+
+
+async def test_a_password_callable_that_fails_is_a_connect_error_with_its_cause(server):
+    def broken():
+        raise LookupError("no such secret")
+
+    pool = ConnectionPool(driver=FakeDriver(server), password=broken)
+    with pytest.raises(ConnectionError, match="no such secret") as caught:
+        await pool.open()
+    assert isinstance(caught.value.__cause__, LookupError)

@@ -1,0 +1,139 @@
+"""A pool in the wrong event loop, or in the wrong process: an error at once, where others hang or share a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+from support import borrow, make_pool
+
+from async_mysqlpool import WrongEventLoopError
+from async_mysqlpool.testing.virtual import LoopStalledError, VirtualTimeLoop, run_virtual
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda pool: pool.acquire(),
+        lambda pool: pool.execute("SELECT 1"),
+        lambda pool: pool.open(),
+        lambda pool: pool.close(),
+        lambda pool: pool.check(),
+        lambda pool: pool.resize(max_size=3),
+    ],
+)
+def test_another_loop_is_refused_at_once(server, use):  # PAINS 52
+    pool = make_pool(server, min_size=1)
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as first, asyncio.Runner(loop_factory=VirtualTimeLoop) as second:
+        first.run(pool.open())
+
+        async def elsewhere() -> None:
+            with pytest.raises(WrongEventLoopError, match="was opened in another event loop"):
+                await use(pool)
+
+        second.run(elsewhere())
+        assert first.run(borrow(pool)) == 1  # and nothing is broken by it
+        first.run(pool.close())
+
+
+def test_a_pool_of_its_own_in_each_loop_is_fine(server):
+    async def use() -> int:
+        async with make_pool(server) as pool:
+            return await borrow(pool)
+
+    assert [run_virtual(use()) for _ in range(3)] == [1, 2, 3]
+
+
+FORK = """
+import asyncio, os, sys
+from async_mysqlpool import ConnectionPool, ForkedPoolError
+from async_mysqlpool.testing.fake import FakeDriver, FakeServer
+
+server = FakeServer()
+
+async def in_child(pool, connection):
+    for use in (pool.acquire, pool.open, pool.check, lambda: pool.execute("SELECT 1")):
+        try:
+            await use()
+        except ForkedPoolError as exc:
+            assert "opened in the parent process" in str(exc) and str(os.getpid()) in str(exc)
+        else:
+            return 1
+    await pool.close()
+    connection.close()
+    # Nothing may be said on the parent's sockets, not even goodbye.
+    assert sorted(server.sessions) == [1, 2] and "COM_QUIT" not in server.statements(), server.statements()
+    async with ConnectionPool(driver=FakeDriver()) as own:
+        assert await own.fetch_value("SELECT 1") == 1
+    return 0
+
+async def main():
+    async with ConnectionPool(driver=FakeDriver(server), min_size=2) as pool:
+        connection = await pool.acquire()
+        child = os.fork()
+        if child == 0:
+            import traceback
+            code = 2
+            try:
+                with asyncio.Runner() as runner:
+                    asyncio.events._set_running_loop(None)
+                    code = runner.run(in_child(pool, connection))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0, status
+        connection.close()
+        assert await pool.fetch_value("SELECT CONNECTION_ID()") in (1, 2)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_is_told_and_the_parent_goes_on(tmp_path):  # PAINS 54
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+# -- the virtual loop itself -------------------------------------------------------------------------------------------
+
+
+def test_hours_pass_at_once_and_exactly():
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await asyncio.sleep(8.5 * 3600)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.125):
+                await asyncio.sleep(1)
+        return loop.time() - started
+
+    assert run_virtual(main()) == 8.5 * 3600 + 0.125
+
+
+def test_a_hang_is_an_error_that_names_the_tasks():
+    async def main() -> None:
+        await asyncio.create_task(asyncio.Event().wait(), name="the stuck one")
+
+    with pytest.raises(LoopStalledError, match=r"the stuck one.*locks\.py:\d+"):
+        run_virtual(main())
+
+
+def test_a_hang_behind_a_busy_background_task_is_found_as_well():
+    async def background() -> None:
+        while True:
+            await asyncio.sleep(600)
+
+    async def main() -> None:
+        task = asyncio.create_task(background())
+        await asyncio.Event().wait()
+        task.cancel()
+
+    with pytest.raises(LoopStalledError):
+        run_virtual(main())

@@ -1,0 +1,142 @@
+"""Events, counters and log lines: each when and only when it is due."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+
+import pytest
+from support import borrow, check_sum, make_pool, start, ticks
+
+from async_mysqlpool import events
+from async_mysqlpool.testing.fake import fail, slow
+
+
+async def test_the_events_of_a_plain_life_in_order(server, recorder):  # SCENARIOS 173
+    async with make_pool(server, observers=[recorder], name="shop", reset="none") as pool:
+        server.connect.set(slow(0.5))
+        await borrow(pool, 2)
+        await asyncio.sleep(1)
+    assert recorder.events == [
+        events.ConnectionOpened("shop", 1, pytest.approx(0.5)),
+        events.Acquired("shop", 1, pytest.approx(0.5)),
+        events.Released("shop", 1, pytest.approx(2)),
+        events.ConnectionClosed("shop", 1, "shutdown", pytest.approx(3)),
+    ]
+
+
+async def test_every_event_is_frozen_and_names_its_pool():
+    kinds = [getattr(events, name) for name in events.__all__ if dataclasses.is_dataclass(getattr(events, name))]
+    assert len(kinds) >= 11
+    for kind in kinds:
+        assert kind.__dataclass_params__.frozen
+        assert dataclasses.fields(kind)[0].name == "pool"
+
+
+async def test_whoever_gets_none_is_told_of_with_the_error(server, recorder):
+    async with make_pool(server, max_size=1, max_waiting=1, observers=[recorder], queue_timeout=1) as pool:
+        holder = start(borrow(pool, 5))
+        await asyncio.sleep(0.1)
+        waiting, cancelled = start(borrow(pool)), None
+        await ticks()
+        refused = start(borrow(pool))
+        await asyncio.gather(waiting, refused, return_exceptions=True)
+        cancelled = start(borrow(pool))
+        await ticks()
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        failed = recorder.of(events.AcquireFailed)
+        assert [type(event.error).__name__ for event in failed] == [
+            "QueueFullError", "AcquireTimeoutError", "CancelledError",
+        ]  # fmt: skip
+        assert [event.waited for event in failed] == [0, pytest.approx(1), 0]
+        await holder
+
+
+@pytest.mark.parametrize(
+    ("reason", "provoke"),
+    [
+        ("discarded", lambda pool, server, conn: conn.discard()),
+        ("expired", lambda pool, server, conn: (conn.close(), pool.expire())),
+        ("broken", lambda pool, server, conn: (server.kill_all(), conn.discard() if False else conn.close())),
+    ],
+)
+async def test_every_end_has_one_event_with_its_reason(server, recorder, reason, provoke):  # SCENARIOS 135
+    async with make_pool(server, observers=[recorder], reset="none") as pool:
+        conn = await pool.acquire()
+        provoke(pool, server, conn)
+        await asyncio.sleep(2)
+        await borrow(pool)
+    assert [event.reason for event in recorder.of(events.ConnectionClosed)] == [reason, "shutdown"]
+    assert pool.stats().closed == {reason: 1, "shutdown": 1}
+
+
+async def test_an_observer_that_fails_changes_nothing_and_is_logged(server, caplog, recorder):
+    class Broken:
+        def on_event(self, event):
+            raise ZeroDivisionError
+
+    async with make_pool(server, observers=[Broken(), recorder]) as pool:
+        assert await borrow(pool) == 1
+    assert len(recorder.of(events.Acquired)) == 1
+    assert "an observer failed" in caplog.text
+
+
+async def test_counters(server):  # SCENARIOS 176-179
+    async with make_pool(server, max_size=1, queue_timeout=1) as pool:
+        holder = start(borrow(pool, 3))
+        await asyncio.sleep(0.5)
+        late = start(borrow(pool))
+        gone = start(borrow(pool))
+        patient = start(borrow(pool, timeout=10))
+        await asyncio.sleep(0.5)
+        gone.cancel()
+        await ticks()
+        assert pool.stats().waiting == 2
+        await asyncio.gather(holder, late, gone, patient, return_exceptions=True)
+        stats = pool.stats()
+        check_sum(stats)
+        assert (stats.acquired, stats.timeouts, stats.cancelled, stats.opened) == (2, 1, 1, 1)
+        assert stats.waited == 3  # those who did not get one at once, whatever came of it, but for the one who left
+        assert stats.wait_time == pytest.approx(1 + 2.5, abs=0.01)
+
+
+async def test_gauges_while_connections_open_and_close(server):
+    async with make_pool(server, max_size=3) as pool:
+        server.connect.set(slow(1))
+        server.close.set(slow(0.5))
+        tasks = [start(borrow(pool, 1)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        assert (pool.stats().opening, pool.size, pool.waiting) == (2, 2, 2)
+        await asyncio.sleep(1)
+        assert (pool.stats().in_use, pool.waiting) == (2, 0)
+        await asyncio.gather(*tasks)
+        await ticks(10)
+        pool.expire()
+        await asyncio.sleep(0.1)
+        assert (pool.stats().closing, pool.size) == (2, 2)
+        await asyncio.sleep(1)
+        assert pool.size == 0
+
+
+async def test_normal_use_logs_nothing(server, caplog):  # SCENARIOS 184
+    caplog.set_level(logging.DEBUG, logger="async_mysqlpool")
+    async with make_pool(server, max_size=3, max_idle_time=5) as pool:
+        await asyncio.gather(*(borrow(pool, 1) for _ in range(10)))
+        await asyncio.sleep(60)
+        await borrow(pool)
+    assert [record for record in caplog.records if record.name == "async_mysqlpool"] == []
+
+
+async def test_trouble_is_logged_once(server, caplog):
+    caplog.set_level(logging.WARNING)
+    server.connect.set(fail(2003, "no route"))
+    async with make_pool(server) as pool:
+        for _ in range(10):
+            await asyncio.gather(borrow(pool), return_exceptions=True)
+            await asyncio.sleep(5)
+        server.connect.set(slow(0))
+        await borrow(pool)
+    assert caplog.text.count("no route") == 1
+    assert caplog.text.count("the server is back") == 1

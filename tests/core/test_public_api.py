@@ -1,0 +1,75 @@
+"""What the package promises to have, and that every `__all__` tells the truth."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import async_mysqlpool
+from async_mysqlpool import ConnectionPool
+
+# Extras that cannot be imported without their own requirements.
+OPTIONAL = {"starlette", "fastapi", "typer", "rich", "testcontainers", "mysql", "prometheus_client", "opentelemetry", "sqlalchemy"}
+
+
+def modules() -> list[str]:
+    return [
+        found.name
+        for found in pkgutil.walk_packages(async_mysqlpool.__path__, "async_mysqlpool.", onerror=lambda name: None)
+        if not found.name.endswith("__main__")
+    ]
+
+
+def test_at_most_25_public_names():
+    assert len(async_mysqlpool.__all__) <= 25
+    assert async_mysqlpool.__all__ == sorted(async_mysqlpool.__all__)
+
+
+def test_nothing_else_lies_about_in_the_namespace():
+    public = {
+        name
+        for name, item in vars(async_mysqlpool).items()
+        if not name.startswith("_") and not inspect.ismodule(item)
+    }
+    assert public == set(async_mysqlpool.__all__)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_name_in_all_exists_and_is_documented(name):
+    try:
+        module = importlib.import_module(name)
+    except ImportError as exc:
+        assert exc.name is not None
+        assert exc.name.partition(".")[0] in OPTIONAL  # noqa: PT017  an extra that is not installed
+        pytest.skip(f"needs {exc.name}")
+    assert module.__doc__, f"{name} does not say what it is"
+    exported = getattr(module, "__all__", [])
+    assert len(set(exported)) == len(exported)
+    for item in exported:
+        assert hasattr(module, item), f"{name}.__all__ names {item}, which does not exist"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["open", "close", "terminate", "acquire", "release", "cursor", "transaction", "run_transaction", "execute",
+     "fetch_all", "fetch_one", "fetch_value", "stats", "leases", "resize", "expire", "check", "from_client_options",
+     "name", "closed", "min_size", "max_size", "size", "idle", "waiting"],
+)  # fmt: skip
+def test_the_pool_has_what_the_contract_names_and_says_what_it_does(name):
+    assert inspect.getdoc(inspect.getattr_static(ConnectionPool, name))
+
+
+def test_signatures_of_the_contract():
+    def parameters(method) -> dict:
+        return {name: p.default for name, p in list(inspect.signature(method).parameters.items())[1:]}
+
+    assert parameters(ConnectionPool.open) == {"wait": True, "timeout": None}
+    assert parameters(ConnectionPool.close) == {"timeout": 10.0}
+    assert parameters(ConnectionPool.cursor) == {"cursor_class": None}
+    assert parameters(ConnectionPool.transaction) == {"isolation": None, "read_only": False}
+    assert parameters(ConnectionPool.run_transaction)["retries"] == 3
+    assert parameters(ConnectionPool.resize) == {"min_size": None, "max_size": None}
+    assert list(parameters(ConnectionPool.acquire)) == ["timeout"]

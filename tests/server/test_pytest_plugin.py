@@ -1,0 +1,62 @@
+"""The fixtures for users' own tests, in a pytest run of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = """
+import pytest
+
+pytest_plugins = ["async_mysqlpool.testing.pytest_plugin"]
+
+@pytest.fixture
+def mysql_pool_options():
+    return {"max_size": 2}
+"""
+STRICT = ("-W", "error", "-o", "asyncio_default_fixture_loop_scope=function")
+TESTS = """
+import pytest
+
+seen = set()
+
+@pytest.mark.asyncio
+async def test_server_and_pool(mysql_server, mysql_dsn, mysql_pool):
+    assert mysql_server.password in mysql_dsn
+    assert mysql_pool.max_size == 2
+    await mysql_pool.execute("CREATE TABLE users (name VARCHAR(20))")
+    seen.add(mysql_server)
+
+@pytest.mark.asyncio
+async def test_change(mysql_server, mysql_transaction):
+    async with mysql_transaction.cursor() as cursor:
+        await cursor.execute("INSERT INTO users VALUES ('Ada')")
+        await cursor.execute("SELECT name FROM users")
+        assert list(await cursor.fetchall()) == [("Ada",)]
+    assert mysql_server in seen
+
+@pytest.mark.asyncio
+async def test_change_given_back(mysql_transaction):
+    async with mysql_transaction.cursor() as cursor:
+        await cursor.execute("INSERT INTO users VALUES ('Bob')")
+    mysql_transaction.close()
+
+@pytest.mark.asyncio
+async def test_undone(mysql_pool):
+    assert await mysql_pool.fetch_value("SELECT COUNT(*) FROM users") == 0
+"""
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_fixtures(mode, pytester):
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(TESTS)
+    result = pytester.runpytest_subprocess(*STRICT, "-o", f"asyncio_mode={mode}")
+    result.assert_outcomes(passed=4)
+
+
+def test_nothing_is_started_unless_asked_for(pytester):
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile("def test_without(request): assert 'mysql_server' not in request.fixturenames")
+    pytester.runpytest_subprocess(*STRICT).assert_outcomes(passed=1)
