@@ -62,7 +62,7 @@ class Entry:
         baseline: the session state that every borrower must find.
         in_flight: a statement was sent and its reply is not known to be read.
         touched: its borrower has sent something.
-        moved: which may have changed the current database.
+        moved: which may have changed the current database or role.
         dirty: which may have changed the session in any way, as far as reset="auto" is concerned.
         tracked: the server tells when the session changes.
         wrote: and rows with it.

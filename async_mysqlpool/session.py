@@ -58,7 +58,8 @@ _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
 _HARMLESS = re.compile(r"\s*(?:select|show|update|delete|explain|describe|desc)\b")
 _HARMFUL = re.compile(r"@|:=|\binto\b|lock|last_insert_id|nextval|lastval|setval|/\*!|;\s*\S")
 _WRITE = re.compile(r"\s*(?:insert|update|delete|replace|load)\b")
-_USE = re.compile(r"\buse\b")
+_DROP = re.compile(r"\bdrop\s+(?:database|schema)\b")
+_USE = re.compile(r"\b(?:use|role)\b")
 _LOCK = re.compile(
     r"\b(?:get_lock|release_lock|release_all_locks|lock\s+tables?|unlock\s+tables?|with\s+read\s+lock)\b"
 )
@@ -78,7 +79,7 @@ class Baseline:
     """The state that every borrower must find.
 
     Attributes:
-        commands: bring the session back when the current database is still the one of the baseline.
+        commands: bring the session back when the current database and role are still those of the baseline.
         commands_if_moved: the same, when it may be another one.
         encoded, encoded_if_moved, encoded_rollback: packets for the pipeline.
         init_command: one that cannot travel with the reset and runs after it.
@@ -148,16 +149,17 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
             restore.append(Command(COM_QUERY, _set(lost).encode()))
         if wishes.init_command and plain:
             restore.append(Command(COM_QUERY, wishes.init_command.encode()))
+        moved += await _set_role(driver, raw)
         if first.database is not None:
             moved.append(Command(COM_INIT_DB, first.database.encode()))
             if after.collation_database != first.collation_database:
-                restore += moved  # LOAD DATA, for one, goes by it
+                restore.append(moved[-1])  # LOAD DATA, for one, goes by it
         if restore:
             await driver.run(raw, restore)
         if wishes.init_command and not plain:
             await driver.execute(raw, wishes.init_command)
     commands = (Command(COM_RESET_CONNECTION), *restore)
-    commands_if_moved = commands if set(moved) <= set(commands) else (*commands, *moved)
+    commands_if_moved = (*commands, *(command for command in moved if command not in commands))
     return Baseline(
         commands=commands,
         commands_if_moved=commands_if_moved,
@@ -180,6 +182,21 @@ async def _look(driver: Driver, raw: Any, variables: Mapping[str, Variable]) -> 
     *values, collation, wait_timeout, host, port, server_id, database = row
     server = f"{host}:{port}/{server_id}"
     return _State(dict(zip(names, values, strict=True)), str(collation), float(wait_timeout), server, database)
+
+
+async def _set_role(driver: Driver, raw: Any) -> list[Command]:
+    """What brings the role back; a reset does that on MySQL, but not on MariaDB."""
+    try:
+        role = (await driver.execute(raw, "SELECT CURRENT_ROLE()"))[0][0]
+    except Exception as exc:
+        if is_server_error(driver.error_number(exc)):
+            return []  # a server without roles
+        raise
+    if role is None:
+        return [Command(COM_QUERY, b"SET ROLE NONE")]
+    if role == "NONE" or "@" in role:  # in MySQL's way of writing it
+        return []
+    return [Command(COM_QUERY, f"SET ROLE `{role}`".encode())]
 
 
 async def identify(driver: Driver, raw: Any) -> str:
@@ -235,7 +252,9 @@ def note_statement(entry: Entry, query: str | bytes) -> None:
         entry.dirty = _HARMLESS.match(text) is None or _HARMFUL.search(text) is not None
     if not entry.wrote:
         entry.wrote = _WRITE.match(text) is not None
-    if "use" in text and _USE.search(text) is not None:
+    if "drop" in text and _DROP.search(text) is not None:
+        entry.moved = True  # the current database may have been dropped
+    if ("use" in text or "role" in text) and _USE.search(text) is not None:
         entry.moved = True  # an index hint says USE as well, which costs one small command at the next reset
     if "lock" in text and _LOCK.search(text) is not None:
         entry.locked = not _UNLOCK.search(text)

@@ -50,7 +50,7 @@ class Pipeline(asyncio.BufferedProtocol):
         self._status = 0
         self._error: Exception | None = None
         self._cork: _Cork | None = None
-        self._on_done: Callable[[Exception | None], None]
+        self._on_done: list[Callable[[Exception | None], None]] = []
 
     @property
     def busy(self) -> bool:
@@ -63,12 +63,13 @@ class Pipeline(asyncio.BufferedProtocol):
         Args:
             data: from `encode`.
             count: how many commands.
-            on_done: called once, when all replies are in, with the first error. After an error the transport is closed,
-                so that the driver cannot take what follows for good.
+            on_done: called once, when all replies that are due are in, with the first error. After an error the
+                transport is closed, so that the driver cannot take what follows for good.
             cork: wait for the driver's next write, or for `flush`.
         """
-        self._left = count
-        self._on_done = on_done
+        self.flush()
+        self._left += count
+        self._on_done.append(on_done)
         self._transport.set_protocol(self)
         if cork:
             self._cork = _Cork(self._holder, self._output, data)
@@ -116,7 +117,9 @@ class Pipeline(asyncio.BufferedProtocol):
         self._transport.set_protocol(self._protocol)
         if self._error is None:
             self._set_status(self._status)
-        self._on_done(self._error)
+        on_done, self._on_done = self._on_done, []
+        for tell in on_done:
+            tell(self._error)
         if self._error is not None:
             self._transport.abort()
 
@@ -209,7 +212,7 @@ def encode(commands: Sequence[Command], query_prefix: bytes = b"") -> bytes:
 def _error(payload: bytes) -> CommandFailedError:
     """The number and the text of an ERR packet, without the SQLSTATE between them."""
     if payload[0] != 0xFF:
-        return CommandFailedError(2027, "neither OK nor ERR packet")
+        return CommandFailedError(2027, f"neither an OK nor an ERR packet: {payload[:20]!r}")
     text = payload[9:] if payload[3:4] == b"#" else payload[3:]
     return CommandFailedError(int.from_bytes(payload[1:3], "little"), text.decode("utf-8", "replace"))
 

@@ -34,9 +34,7 @@ _log = logging.getLogger(__name__)
 _PACKAGE: dict[Flavor, str] = {"mariadb": "mariadb-server-core", "mysql": "mysql-server-core"}
 
 # Told to apt as installed already: the servers' packages want it for scripts that we do not run.
-_STATUS = (
-    "Package: perl\nStatus: install ok installed\nArchitecture: {0}\nMulti-Arch: allowed\nVersion: 5.99\n"
-)
+_STATUS = "Package: perl\nStatus: install ok installed\nArchitecture: {0}\nMulti-Arch: allowed\nVersion: 5.99\n"
 
 _KEYRINGS = tuple(Path(f"/usr/share/keyrings/debian-archive-keyring.{suffix}") for suffix in ("gpg", "pgp"))
 
@@ -178,9 +176,7 @@ def _installation(flavor: Flavor, root: Path) -> Installation:
     # Libraries that somebody preloads into our process would not fit to the C library of the packages.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LD_")}
     command = (str(loader), "--library-path", ":".join(libraries), str(program))
-    result = subprocess.run(
-        [*command, "--version"], capture_output=True, text=True, env=environment, check=False
-    )
+    result = subprocess.run([*command, "--version"], capture_output=True, text=True, env=environment, check=False)
     options = {
         "basedir": root / "usr",
         "plugin_dir": root / "usr/lib/mysql/plugin",

@@ -53,9 +53,7 @@ def find_installation(flavor: Flavor) -> Installation:
 
 
 def _version(program: str) -> tuple[Flavor, str] | None:
-    result = subprocess.run(
-        [program, "--no-defaults", "--version"], capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([program, "--no-defaults", "--version"], capture_output=True, text=True, check=False)
     try:
         return identify(result.stdout)
     except ValueError:

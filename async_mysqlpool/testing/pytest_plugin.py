@@ -8,8 +8,8 @@ Loaded only where it is asked for, in the top-level ``conftest.py``:
         async with mysql_transaction.cursor() as cursor:
             await cursor.execute("INSERT INTO users (name) VALUES ('Ada')")  # rolled back after the test
 
-The async fixtures work with pytest-asyncio in either mode, and with anyio's plugin where pytest-asyncio is not installed.
-Override `mysql_server`, `mysql_dsn` or `mysql_pool_options` with a fixture of your own to change what they are made from.
+The async fixtures work with pytest-asyncio in either mode, and with anyio's plugin where that is all there is.
+Override `mysql_server`, `mysql_dsn` or `mysql_pool_options` with a fixture of your own to change what they start from.
 """
 
 from __future__ import annotations

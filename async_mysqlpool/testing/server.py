@@ -133,9 +133,7 @@ _ADVICE = (
 )
 
 
-def start_server(
-    flavor: Flavor | None = None, *, options: Options | None = None, timeout: float = 60.0
-) -> Server:
+def start_server(flavor: Flavor | None = None, *, options: Options | None = None, timeout: float = 60.0) -> Server:
     """Start a throwaway server, wherever one can be had.
 
     Args:

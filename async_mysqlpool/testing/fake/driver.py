@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_mysqlpool.drivers.base import COM_INIT_DB, COM_RESET_CONNECTION, Command, ConnectParams
@@ -12,7 +13,7 @@ from .server import FakeServer
 from .session import FakeError, Result, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from .gate import Gate
 
@@ -201,27 +202,23 @@ class FakeConnection:
 
     async def call(self, gate: Gate, work: Callable[[], T]) -> T:
         """One exchange with the server, through a gate."""
-        await self._send(gate)
-        result = work()
-        self._answered()
-        return result
+        with self._exchange():
+            await self._reach(gate)
+            return work()
 
     async def query(self, sql: str) -> Result:
         """One statement."""
-        await self._send(self.server.execute)
-        self.note(sql)
-        try:
+        with self._exchange():
+            await self._reach(self.server.execute)
+            self.note(sql)
             result, seconds = self.server.work(self.session, sql)
             if seconds:
                 await self.server.busy(self.session, sql, seconds)
-        except FakeError as exc:
-            if not 2000 <= exc.args[0] < 3000:  # the server's own: the reply is read
-                self._answered()
-            raise
-        self._answered()
-        return result
+            return result
 
-    async def _send(self, gate: Gate) -> None:
+    @contextmanager
+    def _exchange(self) -> Generator[None]:
+        """From the command to its reply. An error of the server's is a reply as well; a lost connection is the end."""
         self.server.patience_ends(self.session)
         if self.closed or self.session.noticed:
             raise FakeError(2006, "MySQL server has gone away")
@@ -230,18 +227,20 @@ class FakeConnection:
             raise FakeError(2014, "Commands out of sync")
         self._under_way = True
         try:
-            await self.pipeline.finished()
-            await gate.passed(self.session)
+            yield
         except FakeError as exc:
-            if not 2000 <= exc.args[0] < 3000:
-                self._answered()
+            if 2000 <= exc.args[0] < 3000:
+                self.close()
+            self._under_way = False
             raise
+        self._under_way = False
+        self.session.last_command = self.session.loop.time()
+
+    async def _reach(self, gate: Gate) -> None:
+        await self.pipeline.finished()
+        await gate.passed(self.session)
         if self.closed or self.session.ended:
             raise FakeError(2013, "Lost connection to MySQL server during query")
-
-    def _answered(self) -> None:
-        self._under_way = False
-        self.session.last_command = asyncio.get_running_loop().time()
 
     def note(self, text: str) -> None:
         """Write into the server's log."""

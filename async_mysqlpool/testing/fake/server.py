@@ -166,17 +166,24 @@ class FakeServer:
             raise FakeError(1045, "Access denied")
         if database is not None and self.databases is not None and database not in self.databases:
             raise FakeError(1049, f"Unknown database '{database}'")
+        loop = asyncio.get_running_loop()
         if self._started_at is None:
-            self._started_at = asyncio.get_running_loop().time()
+            self._started_at = loop.time()
         self.connects += 1
-        session = Session(self.connects, database, self.variables, self._locks)
-        session.last_command = asyncio.get_running_loop().time()
+        session = Session(self.connects, database, self.variables, self._locks, loop)
+        session.last_command = loop.time()
         self.sessions[session.id] = session
         self.peak = max(self.peak, len(self.sessions))
         return session
 
     def work(self, session: Session, sql: str) -> tuple[Result, float]:
         """The result of a statement, and the seconds that it takes."""
+        for answer in self._answers:
+            if answer.times > 0 and answer.pattern.search(sql):
+                answer.times -= 1
+                if answer.error is not None:
+                    raise answer.error
+                return answer.result, answer.delay
         if kill := re.match(r"\s*KILL\s+(?:CONNECTION\s+|(QUERY)\s+)?(\d+)", sql, re.IGNORECASE):
             self._kill_statement(int(kill[2])) if kill[1] else self.kill(int(kill[2]))
             return Result(), 0.0
@@ -184,32 +191,25 @@ class FakeServer:
             return Result([_thread(s) for s in self.sessions.values()]), 0.0
         if re.match(r"\s*SHOW\s+GLOBAL\s+STATUS\s+LIKE\s+'Uptime'", sql, re.IGNORECASE):
             return Result([("Uptime", str(self._uptime()))]), 0.0
-        for answer in self._answers:
-            if answer.times > 0 and answer.pattern.search(sql):
-                answer.times -= 1
-                if answer.error is not None:
-                    raise answer.error
-                return answer.result, answer.delay
         return session.run(sql), sleeps(sql)
 
     async def busy(self, session: Session, sql: str, seconds: float) -> None:
         """Work on a statement, with the client waiting for it."""
-        loop = asyncio.get_running_loop()
-        session.statement, session.busy_until = sql, loop.time() + seconds
+        session.statement, session.busy_until = sql, session.loop.time() + seconds
         await pause(seconds, session)
         session.statement = None
 
     def hang_up(self, session: Session) -> None:
         """The client has left. The server learns of it when it has done what it is working on."""
-        loop = asyncio.get_running_loop()
-        if session.statement is None or session.busy_until <= loop.time():
+        loop = session.loop
+        if session.statement is None or session.busy_until <= loop.time() or loop.is_closed():
             self._end(session)
         elif session.busy_until < FOREVER:
             loop.call_at(session.busy_until, self._end, session)
 
     def patience_ends(self, session: Session) -> None:
         """Close a session that said nothing for its `wait_timeout`."""
-        idle = asyncio.get_running_loop().time() - session.last_command
+        idle = session.loop.time() - session.last_command
         if not session.ended and idle > float(session.get("wait_timeout")):
             self.kill(session.id)
 

@@ -42,6 +42,7 @@ class Session:
         defaults: the server's values of session variables.
         held: named locks of the whole server, with the id of the session that has each.
         statement: what the server is working on for this session, if it is; until the loop's time `busy_until`.
+        loop: of its client.
         waiters: what its client waits for.
         changed: the last statement has changed what the server's session tracker watches.
         ended: the server has closed it; the client has `noticed`, or will with its next call.
@@ -51,6 +52,7 @@ class Session:
     database: str | None
     defaults: Mapping[str, Any] = field(repr=False)
     held: dict[str, int] = field(repr=False)
+    loop: asyncio.AbstractEventLoop = field(repr=False)
     variables: dict[str, Any] = field(default_factory=dict[str, Any])
     user_variables: dict[str, Any] = field(default_factory=dict[str, Any])
     temporary_tables: set[str] = field(default_factory=set[str])
@@ -191,8 +193,8 @@ _VERBS: dict[str, Callable[[Session, str], Result]] = {
 
 def _value(session: Session, expression: str) -> Any:
     text = expression.strip()
-    for pattern, evaluate in _EXPRESSIONS.items():
-        if match := re.fullmatch(pattern, text, re.IGNORECASE | re.DOTALL):
+    for pattern, evaluate in _COMPILED:
+        if match := pattern.fullmatch(text):
             return evaluate(session, match)
     raise FakeError(
         1064, f"the fake server does not understand {text!r}; use server.answer(...) to say what it replies"
@@ -227,12 +229,14 @@ _EXPRESSIONS: dict[str, Callable[[Session, re.Match[str]], Any]] = {
     r"@(\w+)\s*:=\s*(.+)": _assign,
     r"@(\w+)": lambda session, match: session.user_variables.get(match[1]),
     r"(?:DATABASE|SCHEMA)\(\)": lambda session, _: session.database,
+    r"CURRENT_ROLE\(\)": lambda _, __: "NONE",
     r"CONNECTION_ID\(\)": lambda session, _: session.id,
     r"GET_LOCK\('(\w+)'.*\)": _get_lock,
     r"RELEASE_LOCK\('(\w+)'\)": _release_lock,
     r"SLEEP\([\d.]+\)": lambda _, __: 0,
     r"\w+": lambda _, match: match[0],
 }
+_COMPILED = [(re.compile(pattern, re.IGNORECASE | re.DOTALL), evaluate) for pattern, evaluate in _EXPRESSIONS.items()]
 
 
 def _rest(text: str) -> str:
