@@ -1,10 +1,10 @@
 """What a clean session is, and how one is made clean again. Nothing else in the package decides this.
 
-The baseline of a connection is what it was opened with: database, character set and collation, autocommit,
+The baseline of a connection is what it was opened with: database, role, character set and collation, autocommit,
 `session_variables`, `init_command`, `on_connect`. COM_RESET_CONNECTION rolls back and clears user variables,
-temporary tables, locks, prepared statements and session variables; it leaves the current database alone and puts the
-server's defaults where the baseline was. What it does to *this* session is tried once, when the connection is
-new; from then on only that is said again which the reset takes away.
+temporary tables, locks, prepared statements and session variables; it leaves the current database and the role alone
+and puts the server's defaults where the baseline was. What it does to *this* session is tried once, when the
+connection is new; from then on only that is said again which the reset takes away.
 
 https://dev.mysql.com/doc/c-api/8.4/en/mysql-reset-connection.html
 https://mariadb.com/kb/en/com_reset_connection/
@@ -185,18 +185,18 @@ async def _look(driver: Driver, raw: Any, variables: Mapping[str, Variable]) -> 
 
 
 async def _set_role(driver: Driver, raw: Any) -> list[Command]:
-    """What brings the role back; a reset does that on MySQL, but not on MariaDB."""
+    """What brings the role back: a reset does not."""
     try:
         role = (await driver.execute(raw, "SELECT CURRENT_ROLE()"))[0][0]
     except Exception as exc:
         if is_server_error(driver.error_number(exc)):
             return []  # a server without roles
         raise
-    if role is None:
-        return [Command(COM_QUERY, b"SET ROLE NONE")]
-    if role == "NONE" or "@" in role:  # in MySQL's way of writing it
-        return []
-    return [Command(COM_QUERY, f"SET ROLE `{role}`".encode())]
+    if role is None or role == "NONE":
+        role = "NONE"
+    elif "@" not in role:  # MySQL quotes them itself
+        role = f"`{role}`"
+    return [Command(COM_QUERY, f"SET ROLE {role}".encode())]
 
 
 async def identify(driver: Driver, raw: Any) -> str:

@@ -77,7 +77,8 @@ def _abandon_stream(conn: Connection) -> None:
     """Before it rolls back, the driver would read all rows that a stream left unread: end the connection instead."""
     if conn.invalidated or conn.closed:
         return
-    lease = conn.connection.dbapi_connection.driver_connection
+    dbapi_connection: Any = conn.connection.dbapi_connection
+    lease: PooledConnection = dbapi_connection.driver_connection
     if not lease.detached and lease.owner.driver.has_unread(lease.entry.raw):
         conn.invalidate()
 
