@@ -56,6 +56,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Storms on real servers and a long run of the state machine: `nox -s soak -- 600` for ten minutes of storms."""
+    install(session, "test")
+    seconds = session.posargs[0] if session.posargs else "60"
+    session.run("pytest", "tests/core/test_state_machine.py", "--hypothesis-profile=soak")
+    session.run("pytest", "-m", "soak", "tests/soak", env={"SOAK_SECONDS": seconds})
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))

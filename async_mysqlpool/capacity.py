@@ -313,7 +313,7 @@ class Capacity:
             entry.state = State.CLOSING
             self.driver.abort(entry.raw)
             self.workers.kill(entry, reason)
-        elif entry.in_flight or self.driver.is_dead(entry.raw):
+        elif entry.in_flight or entry.doubt == "broken" or self.driver.is_dead(entry.raw):
             self.gone(entry, reason)
         else:
             entry.state = State.CLOSING
@@ -373,12 +373,13 @@ class Capacity:
                 f"({entry.reset_error}); this statement may have run in the old session"
             )
         number = self.driver.error_number(error)
-        if is_server_error(number):
-            entry.in_flight = False
-        elif isinstance(error, Exception):
-            entry.doubt = "broken"  # lost or out of step; an error of the caller's before any byte looks the same
-        if entry.in_flight and (number is not None or isinstance(error, asyncio.CancelledError)):
-            error.add_note("async_mysqlpool: a statement was under way; whether it took effect is not known")
+        if not is_server_error(number):
+            if number is not None or isinstance(error, asyncio.CancelledError):
+                error.add_note("async_mysqlpool: a statement was under way; whether it took effect is not known")
+            if isinstance(error, Exception):
+                entry.doubt = "broken"  # lost or out of step; an error of the caller's before any byte looks the same
+        if isinstance(error, Exception):
+            entry.in_flight = False  # what was broken off from outside, by cancellation, still is
         if is_disconnect(number):
             entry.doubt = "broken"
             self.suspect_all()

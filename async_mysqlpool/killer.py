@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Killer", "Victim"]
 
+_ROUND_TIMEOUT = 3.0  # seconds for one look at the process list and the kills that follow
 _CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 _POLL = 0.05  # seconds between two looks at the process list, while killed threads wind up
 _MARGIN = 1.0  # seconds by which the server's whole seconds may be wrong
@@ -103,7 +104,8 @@ class Killer:
     async def _serve(self, raw: Any) -> None:
         killed: set[Victim] = set()
         while self._waiting:
-            await self._round(raw, killed)
+            async with asyncio.timeout(_ROUND_TIMEOUT):
+                await self._round(raw, killed)
             if self._waiting:
                 await asyncio.sleep(_POLL)
 

@@ -139,7 +139,7 @@ class PooledConnection:
             ConcurrentUseError: another task is in the middle of a call; nothing was sent.
         """
         entry = self._entry
-        if entry is None or self._busy is not None:
+        if entry is None or self._busy is not None or entry.in_flight:
             close = getattr(operation, "close", None)  # of a coroutine that shall not complain that nobody awaited it
             if close is not None:
                 close()
@@ -166,6 +166,11 @@ class PooledConnection:
             entry = self.entry
         except ConnectionReleasedError as exc:
             return exc
+        if self._busy is None:
+            return ConcurrentUseError(
+                f"the last statement on connection {entry.connection_id} was cancelled, so it may still run and its "
+                f"rows may still come: borrow another connection (this one was acquired at {self._site})"
+            )
         current = asyncio.current_task()
         return ConcurrentUseError(
             f"connection {entry.connection_id} is in use by {_task_awaiting(self._busy)}; task "

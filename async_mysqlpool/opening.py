@@ -116,8 +116,9 @@ class Connector:
             await self._connect(entry)
 
     async def connect_plainly(self) -> Any:
-        """A driver's connection without any session set-up."""
-        return await self._driver.connect(await self._params())
+        """A driver's connection without any session set-up, within `connect_timeout` as well."""
+        async with asyncio.timeout(self._config.connect_timeout):
+            return await self._driver.connect(await self._params())
 
     def abort(self, entry: Entry) -> None:
         """Close the socket, if there is one."""

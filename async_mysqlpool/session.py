@@ -132,28 +132,13 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
     if wishes.init_command:
         await driver.execute(raw, wishes.init_command)
     first = await _look(driver, raw, wishes.variables)
+    plain = wishes.init_command is not None and bool(_PLAIN_SET.fullmatch(wishes.init_command))
     restore: list[Command] = []
     moved: list[Command] = []
-    plain = wishes.init_command is not None and bool(_PLAIN_SET.fullmatch(wishes.init_command))
     if resets_all(wishes.reset):
-        try:
-            await driver.run(raw, [Command(COM_RESET_CONNECTION)])
-        except Exception as exc:
-            if isinstance(exc, CommandFailedError) or is_server_error(driver.error_number(exc)):
-                raise ResetRefusedError(str(exc)) from exc
-            raise
-        after = await _look(driver, raw, wishes.variables)
-        wanted = {**first.variables, **wishes.variables}
-        lost = {name: wanted[name] for name, value in first.variables.items() if after.variables[name] != value}
-        if lost:
-            restore.append(Command(COM_QUERY, _set(lost).encode()))
+        restore, moved = await _learn(driver, raw, wishes, first)
         if wishes.init_command and plain:
             restore.append(Command(COM_QUERY, wishes.init_command.encode()))
-        moved += await _set_role(driver, raw)
-        if first.database is not None:
-            moved.append(Command(COM_INIT_DB, first.database.encode()))
-            if after.collation_database != first.collation_database:
-                restore.append(moved[-1])  # LOAD DATA, for one, goes by it
         if restore:
             await driver.run(raw, restore)
         if wishes.init_command and not plain:
@@ -173,6 +158,26 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
         wait_timeout=first.wait_timeout,
         server=first.server,
     )
+
+
+async def _learn(driver: Driver, raw: Any, wishes: Wishes, first: _State) -> tuple[list[Command], list[Command]]:
+    """Reset the session once: what that takes away has to be said again, and what else if somebody said USE or ROLE."""
+    try:
+        await driver.run(raw, [Command(COM_RESET_CONNECTION)])
+    except Exception as exc:
+        if isinstance(exc, CommandFailedError) or is_server_error(driver.error_number(exc)):
+            raise ResetRefusedError(str(exc)) from exc
+        raise
+    after = await _look(driver, raw, wishes.variables)
+    wanted = {**first.variables, **wishes.variables}
+    lost = {name: wanted[name] for name, value in first.variables.items() if after.variables[name] != value}
+    restore = [Command(COM_QUERY, _set(lost).encode())] if lost else []
+    moved = await _set_role(driver, raw)
+    if first.database is not None:
+        moved.append(Command(COM_INIT_DB, first.database.encode()))
+        if after.collation_database != first.collation_database:
+            restore.append(moved[-1])  # LOAD DATA, for one, goes by it
+    return restore, moved
 
 
 async def _look(driver: Driver, raw: Any, variables: Mapping[str, Variable]) -> _State:

@@ -7,4 +7,5 @@ fastapi.py    the same, and typed dependencies
 litestar.py   lifespan, dependencies, exception handlers, health handlers
 aiohttp.py    cleanup context, middleware, health routes
 worker.py     a service without HTTP: signals and a graceful end
+sqlalchemy.py an engine that borrows from the pool
 """

@@ -52,7 +52,8 @@ def create_async_engine(pool: ConnectionPool, **engine_options: Any) -> AsyncEng
 
     Raises:
         ConfigurationError: SQLAlchemy has no asyncio dialect for the pool's driver.
-        TypeError: an option that SQLAlchemy does not know, or one of its own pool (`pool_size`, `poolclass`, ...).
+        TypeError: an option that SQLAlchemy does not know, or one of connecting and of its own pool (`connect_args`,
+            `pool_size`, ...).
     """
     driver = pool.driver.name
     if driver not in _DIALECTS:
@@ -66,6 +67,9 @@ def create_async_engine(pool: ConnectionPool, **engine_options: Any) -> AsyncEng
         lender=pool,
         poolclass=NullPool,
         pool_reset_on_return=None,  # the pool resets
+        creator=None,  # and the pool connects: to be given this or the next two is a TypeError
+        async_creator=None,
+        connect_args={},
         execution_options=execution_options,
         **engine_options,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,12 @@ async def others_hold(pool: ConnectionPool, count: int = 1) -> AsyncIterator[Non
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def drop(items: list[Any]) -> None:
+    """Forget the last references to something."""
+    items.clear()
+    gc.collect()
 
 
 async def connection_id(conn: PooledConnection) -> int:

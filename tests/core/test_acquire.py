@@ -16,7 +16,6 @@ from async_mysqlpool import (
 )
 from async_mysqlpool.testing.fake import NEVER, fail, slow
 
-
 # -- spellings: SCENARIOS 31-34; PAINS 24, row o ---------------------------------------------------------------------
 
 

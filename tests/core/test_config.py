@@ -112,7 +112,9 @@ def test_a_dsn_that_cannot_be_meant_is_refused(dsn, message):
         ConnectionPool(dsn)
 
 
-@pytest.mark.parametrize("dsn", ["mysql://u:hunter2@h:port/db", "mysql://u:hunter2@[::1/db", "x://u:hunter2@h", "u:hunter2@h"])
+@pytest.mark.parametrize(
+    "dsn", ["mysql://u:hunter2@h:port/db", "mysql://u:hunter2@[::1/db", "x://u:hunter2@h", "u:hunter2@h"]
+)
 def test_no_refusal_shows_the_password(dsn):
     with pytest.raises(ConfigurationError) as caught:
         ConnectionPool(dsn)
@@ -161,8 +163,9 @@ def test_a_minimum_above_the_maximum_is_refused():
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("maxsize", "max_size"), ("minsize", "min_size"), ("pool_recycle", "max_lifetime"), ("timeout", "queue_timeout"),
-        ("pool_size", "max_size"), ("passwd", "password"), ("max_idel_time", "max_idle_time"), ("usr", "user"),
+        ("maxsize", "max_size"), ("minsize", "min_size"), ("pool_recycle", "max_lifetime"),
+        ("timeout", "queue_timeout"), ("pool_size", "max_size"), ("passwd", "password"), ("usr", "user"),
+        ("max_idel_time", "max_idle_time"),
         ("pool_pre_ping", "validate_after"), ("init_command", "init_command"), ("acquire_timeout", "queue_timeout"),
     ],
 )  # fmt: skip
@@ -234,9 +237,9 @@ async def test_connect_arguments_reach_every_connection(server):
     driver = Spy(server)
     options = {"host": "h", "port": 9, "user": "u", "database": "d", "charset": "latin1", "autocommit": None}
     args = {"read_timeout": 5, "init_command": "SET @x = 1"}
-    async with ConnectionPool(driver=driver, max_size=2, connect_args=args, **options) as pool:
-        async with pool.acquire(), pool.acquire():
-            pass
+    pool = ConnectionPool(driver=driver, max_size=2, connect_args=args, **options)
+    async with pool, pool.acquire(), pool.acquire():
+        pass
     assert len(driver.seen) == 2
     for params in driver.seen:
         assert {name: getattr(params, name) for name in options} == options

@@ -161,7 +161,7 @@ async def test_the_timeout_carries_the_last_connect_failure(server):  # SCENARIO
     async with make_pool(server, max_size=2, queue_timeout=3) as pool:
         conn = await pool.acquire()
         server.connect.set(fail(2003, "no route to host"))
-        with pytest.raises(AcquireTimeoutError, match="the last connect failed: .*no route to host") as caught:
+        with pytest.raises(AcquireTimeoutError, match=r"the last connect failed: .*no route to host") as caught:
             await pool.acquire()
         assert isinstance(caught.value.__cause__, ServerUnavailableError)
         conn.close()

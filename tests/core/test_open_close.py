@@ -9,7 +9,7 @@ import sys
 import warnings
 
 import pytest
-from support import borrow, check_whole, connection_id, make_pool, now, start, ticks, value
+from support import borrow, check_whole, connection_id, drop, make_pool, now, start, ticks, value
 
 from async_mysqlpool import ConnectError, PoolClosedError, ServerUnavailableError
 from async_mysqlpool.testing.fake import NEVER, fail, slow
@@ -88,7 +88,7 @@ async def test_a_server_that_does_not_come_up_ends_in_an_error_with_the_cause(se
     server.stop()
     pool = make_pool(server, min_size=1)
     started = now()
-    with pytest.raises(ServerUnavailableError, match="timeout=3.*connection refused") as caught:
+    with pytest.raises(ServerUnavailableError, match=r"timeout=3.*connection refused") as caught:
         await pool.open(timeout=3)
     assert now() - started == pytest.approx(3)
     assert isinstance(caught.value.__cause__, ServerUnavailableError)
@@ -379,11 +379,10 @@ async def test_waiters_hear_of_terminate(server):
 
 
 async def test_a_pool_that_is_dropped_unclosed_is_collected_and_warned_about(server):  # SCENARIOS 196
-    pool = make_pool(server, min_size=1)
-    await pool.open()
+    pools = [make_pool(server, min_size=1)]
+    await pools[0].open()
     with pytest.warns(ResourceWarning, match="never closed"):
-        del pool
-        gc.collect()
+        drop(pools)
     await asyncio.sleep(1000)
     assert server.sessions == {}
     assert other_tasks() == set()

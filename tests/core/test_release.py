@@ -50,16 +50,16 @@ async def test_a_double_release_does_not_take_the_connection_from_its_next_holde
 
 
 async def test_what_is_no_connection_of_this_pool_is_refused_and_harmless(server):  # SCENARIOS 40, PAINS 56
-    async with make_pool(server, name="mine") as pool, make_pool(server, name="other") as other:
-        async with pool.acquire() as ours, other.acquire() as foreign:
-            for wrong in (foreign, ours.raw, None, "conn"):
-                with pytest.raises(ValueError, match="was not acquired from pool mine"):
-                    pool.release(wrong)
-            assert other.stats().in_use == 1
-            assert await connection_id(foreign)
+    pool, other = make_pool(server, name="mine"), make_pool(server, name="other")
+    async with pool, other, pool.acquire() as ours, other.acquire() as foreign:
+        for wrong in (foreign, ours.raw, None, "conn"):
+            with pytest.raises(ValueError, match="was not acquired from pool mine"):
+                pool.release(wrong)
+        assert other.stats().in_use == 1
+        assert await connection_id(foreign)
 
 
-def held(server):
+def held(server):  # noqa: C901  a table, not decisions
     """Ways for a borrower to be done: PAINS 12, rows a-c. Each gets a connection that it holds."""
 
     async def fine(conn):

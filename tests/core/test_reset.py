@@ -23,6 +23,7 @@ DIRT = [
     "SET NAMES latin1",
     "SET autocommit = 0",
     "USE elsewhere",
+    "SET ROLE admin",
     "BEGIN",
     "SELECT GET_LOCK('job', 0)",
     "CREATE TEMPORARY TABLE t (id INT)",
@@ -32,12 +33,14 @@ DIRT = [
 def state(server, number: int = 1) -> dict:
     session = server.sessions[number]
     shown = {name: session.get(name) for name in server.variables}
-    kept = ("database", "user_variables", "temporary_tables", "in_transaction", "locks")
+    kept = ("database", "user_variables", "temporary_tables", "in_transaction", "locks", "role")
     return {**shown, **{name: copy(getattr(session, name)) for name in kept}}
 
 
 @pytest.mark.parametrize("pipelines", [True, False])
-@pytest.mark.parametrize("dirt", [*[[one] for one in DIRT], DIRT], ids=lambda dirt: dirt[0] if len(dirt) == 1 else "all")
+@pytest.mark.parametrize(
+    "dirt", [*[[one] for one in DIRT], DIRT], ids=lambda dirt: dirt[0] if len(dirt) == 1 else "all"
+)
 @pytest.mark.parametrize(
     "options",
     [
@@ -128,7 +131,9 @@ async def test_none_leaves_everything_but_an_abandoned_transaction_block(server)
 
 @pytest.mark.parametrize("pipelines", [True, False])
 @pytest.mark.parametrize("trouble", [fail(1105), fail(2013), fail(RuntimeError("odd")), NEVER])
-async def test_after_a_failed_reset_the_session_is_never_used_again(server, recorder, trouble, pipelines):  # SCENARIOS 126
+async def test_after_a_failed_reset_the_session_is_never_used_again(
+    server, recorder, trouble, pipelines
+):  # SCENARIOS 126
     async with make_pool(server, max_size=1, pipelines=pipelines, observers=[recorder]) as pool:
         await borrow(pool)
         await ticks()

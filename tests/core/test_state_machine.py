@@ -1,19 +1,18 @@
 """Anything may happen in any order: acquire, release, cancel, kill, freeze, resize, expire, close, time passing.
 
 SCENARIOS 199. The model knows only who holds what; the pool must agree with it, and add up, at every step.
+`pytest tests/core/test_state_machine.py --hypothesis-profile=soak` looks for longer.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support import check_sum, check_whole, connection_id, make_pool, start, ticks, value
 
-from async_mysqlpool import AcquireTimeoutError, ConnectError, PoolError, PooledConnection
+from async_mysqlpool import AcquireTimeoutError, ConnectError, PooledConnection, PoolError
 from async_mysqlpool.testing.fake import NEVER, OK, FakeError, FakeServer, fail, slow
 from async_mysqlpool.testing.virtual import VirtualTimeLoop
 
@@ -76,7 +75,10 @@ class PoolMachine(RuleBasedStateMachine):
         self.runner.run(go())
 
     @precondition(lambda self: self.held)
-    @rule(index=indexes, sql=st.sampled_from(["SELECT 1", "BEGIN", "SET @x = 1", "USE elsewhere", "SELECT nothing FROM x"]))
+    @rule(
+        index=indexes,
+        sql=st.sampled_from(["SELECT 1", "BEGIN", "SET @x = 1", "USE elsewhere", "SELECT nothing FROM x"]),
+    )
     def execute(self, index, sql) -> None:
         conn = self.held[index % len(self.held)]
 
@@ -84,7 +86,10 @@ class PoolMachine(RuleBasedStateMachine):
             try:
                 async with asyncio.timeout(2):
                     await conn.cursor().execute(sql)
-            except (TimeoutError, FakeError, PoolError):
+            except TimeoutError:
+                self.held.remove(conn)
+                conn.close()
+            except (FakeError, PoolError):
                 pass
 
         self.runner.run(go())
@@ -103,6 +108,7 @@ class PoolMachine(RuleBasedStateMachine):
             await ticks(after)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            conn.close()  # the task may have been cancelled before it ran
 
         self.runner.run(go())
 
@@ -217,7 +223,3 @@ class PoolMachine(RuleBasedStateMachine):
 
 
 TestPool = PoolMachine.TestCase
-TestPool.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
-TestPool = pytest.mark.filterwarnings("ignore::ResourceWarning")(TestPool)  # a shrinking run drops pools half-way

@@ -109,7 +109,7 @@ async def test_a_failing_rollback_does_not_hide_the_blocks_error(server):  # SCE
 
 async def test_the_server_dies_inside_the_block(server):
     async with make_pool(server, max_size=1) as pool:
-        with pytest.raises(FakeError, match="2006|2013"):
+        with pytest.raises(FakeError, match=r"2006|2013"):
             async with pool.transaction() as conn:
                 server.kill_all()
                 await value(conn, "SELECT 1")

@@ -43,7 +43,9 @@ async def test_a_new_connection_is_not_pinged(server):  # SCENARIOS 109
 
 @pytest.mark.parametrize("quietly", [False, True])
 @pytest.mark.parametrize("idle", [0.0, 10.0])
-async def test_connections_killed_while_idle_are_replaced_unseen(server, idle, quietly):  # SCENARIOS 96, 116; PAINS 32, 36
+async def test_connections_killed_while_idle_are_replaced_unseen(
+    server, idle, quietly
+):  # SCENARIOS 96, 116; PAINS 32, 36
     async with make_pool(server, max_size=3) as pool:
         await fill(pool, 3)
         await asyncio.sleep(idle)

@@ -67,7 +67,8 @@ async def test_under_uvicorn(serve: Callable[..., Running], tmp_path: Path, book
 async def test_aiohttp(start: Callable[..., Running], tmp_path: Path, books: None, dsn: str):
     (program,) = blocks("aiohttp")
     path = tmp_path / "program.py"
-    path.write_text(program.replace("run_app(app,", 'run_app(app, host="127.0.0.1", port=0,'))
+    any_port = 'run_app(app, sock=__import__("socket").create_server(("127.0.0.1", 0)),'
+    path.write_text(program.replace("run_app(app,", any_port))
     app = start(str(path), DSN=dsn)
     with quiet(app):
         async with client(app) as http:

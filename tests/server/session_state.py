@@ -88,9 +88,9 @@ _DIRT: dict[str, tuple[str, ...]] = {
     "time_zone": ("SET time_zone = '+05:00'",),
     "sql_mode": ("SET sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'",),
     "assorted variables": (
-        "SET foreign_key_checks = 0, unique_checks = 0, sql_safe_updates = 1, sql_select_limit = 3,"
-        " group_concat_max_len = 10, lc_time_names = 'de_DE', insert_id = 900, innodb_lock_wait_timeout = 3,"
-        " max_join_size = 5000, wait_timeout = 100, net_read_timeout = 7, default_storage_engine = MyISAM",
+        "SET foreign_key_checks = 0, unique_checks = 0, sql_safe_updates = 1, sql_select_limit = 3, wait_timeout = 100",
+        "SET group_concat_max_len = 10, lc_time_names = 'de_DE', insert_id = 900, innodb_lock_wait_timeout = 3",
+        "SET max_join_size = 5000, net_read_timeout = 7, default_storage_engine = MyISAM",
     ),
     "timestamp": ("SET timestamp = 1000",),
     "pseudo_thread_id": ("SET pseudo_thread_id = 1",),
@@ -114,7 +114,7 @@ _DIRT: dict[str, tuple[str, ...]] = {
     "transaction that only read": ("START TRANSACTION", "SELECT * FROM items"),
     "FOR UPDATE": ("BEGIN", "SELECT * FROM items FOR UPDATE"),
     "XA transaction, active": ("XA START 'dirty'", _INSERT),
-    "XA transaction, idle": ("XA START 'dirty'", _INSERT, "XA END 'dirty'"),
+    "XA transaction, idle": ("XA START 'dirty too'", _INSERT, "XA END 'dirty too'"),
     "SET ROLE": ("SET ROLE auditor",),
     "LAST_INSERT_ID": ("SELECT LAST_INSERT_ID(77)",),
     "FOUND_ROWS": ("SELECT SQL_CALC_FOUND_ROWS 1 UNION SELECT 2 UNION SELECT 3 LIMIT 1",),

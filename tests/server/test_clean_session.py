@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit import ALL_SERVERS, BOTH_LOOPS, Admin, rows
+from kit import ALL_SERVERS, Admin, rows
 from session_state import FREE, difference, dirt, seen_from_outside, state
 
-pytestmark = [BOTH_LOOPS, pytest.mark.parametrize("server", ALL_SERVERS, indirect=True)]
+pytestmark = pytest.mark.parametrize("server", ALL_SERVERS, indirect=True)
 
 # Dirt that goes together in one session, in this order.
 TOGETHER = (
@@ -80,7 +80,6 @@ async def test_each_kind_of_dirt(admin, pools, server):
     assert {name: what for name, what in found.items() if what} == {}
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("driver", ["aiomysql"], indirect=True)
 async def test_the_comparison_would_notice(admin, pools, server):
     """Without a reset each kind of dirt is seen, so that the tests of this file can fail."""
@@ -98,7 +97,6 @@ async def test_the_comparison_would_notice(admin, pools, server):
         {"autocommit": False},
         {"autocommit": None},
         {"charset": "latin1"},
-        {"charset": "utf8"},
         {"session_variables": {"sql_mode": "NO_BACKSLASH_ESCAPES", "time_zone": "+02:00", "lc_time_names": "fr_FR"}},
         {"session_variables": {"collation_connection": "utf8mb4_bin", "autocommit": 0}},
         {"connect_args": {"init_command": "SET @dirty = 'of the pool', @@time_zone = '+03:00'"}},
@@ -153,9 +151,8 @@ SET_STATEMENTS = st.one_of(
 )
 
 
-@pytest.mark.asyncio
 @given(data=st.data())
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_random_dirt(admin, data, pools, server):
     """Any statements in any order, those that fail included."""
     kinds = st.sampled_from(sorted(dirt(server.flavor))).map(dirt(server.flavor).__getitem__)
@@ -167,7 +164,8 @@ async def test_random_dirt(admin, data, pools, server):
             try:
                 await rows(connection, sql)
             except Exception as error:
-                assert pool.driver.error_number(error), (sql, error)
+                if not pool.driver.error_number(error):
+                    raise
     reused = await seen_by_borrower(pool)
     # A new one now, and not before: some statements commit what others began.
     assert difference(await seen_by_borrower(await pools(**LOCK_WAIT)), reused) == {}

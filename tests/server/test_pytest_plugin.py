@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from async_mysqlpool.testing.cache import cache_folder
+
 pytest_plugins = ["pytester"]
 
 CONFTEST = """
 import pytest
+
+from async_mysqlpool.testing.cache import cache_folder
 
 pytest_plugins = ["async_mysqlpool.testing.pytest_plugin"]
 
@@ -46,6 +50,15 @@ async def test_change_given_back(mysql_transaction):
 async def test_undone(mysql_pool):
     assert await mysql_pool.fetch_value("SELECT COUNT(*) FROM users") == 0
 """
+
+
+CACHE = cache_folder().parent
+
+
+@pytest.fixture(autouse=True)
+def keep_the_cache(monkeypatch, pytester):
+    """`pytester` has a home of its own, where all servers would have to be made anew."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(CACHE))
 
 
 @pytest.mark.parametrize("mode", ["auto", "strict"])

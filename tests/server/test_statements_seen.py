@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from kit import rows, value
 from proxy import Proxy
@@ -105,5 +107,6 @@ async def test_no_ping_between_borrows_that_follow_each_other(commands, pools, p
 async def test_ping_after_validate_after(pools, proxy):
     await pools()  # as above
     pool = await pools(host="127.0.0.1", port=proxy.port, ssl=False, max_size=1, validate_after=0)
+    await asyncio.sleep(0.01)
     await pool.fetch_value("SELECT 1")
     assert COM_PING in proxy.commands

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -126,37 +127,41 @@ class FakePipeline:
 
     def __init__(self, connection: FakeConnection) -> None:
         self._connection = connection
-        self._corked: list[Callable[[], None]] = []
+        self._waiting: deque[tuple[list[Command], Callable[[Exception | None], None]]] = deque()
         self._replies: asyncio.Future[None] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether replies are still due."""
-        return self._replies is not None or bool(self._corked)
+        return self._replies is not None or bool(self._waiting)
 
     def send(self, data: bytes, count: int, on_done: Callable[[Exception | None], None], cork: bool = False) -> None:
-        """Through the reset gate, now or with the next call."""
+        """Through the reset gate, after what was sent before; with `cork` not before the next call or `flush`."""
         connection = self._connection
         commands = [Command(line[0], line[1:]) for line in data.split(b"\n")]
-        if self.busy or len(commands) != count:
-            connection.server.violations.append(f"connection {connection.session.id} mixed up its pipelined commands")
-        self._corked.append(lambda: self._send(commands, on_done))
+        if len(commands) != count:
+            connection.server.violations.append(f"connection {connection.session.id} miscounts its pipelined commands")
+        self.flush()
+        self._waiting.append((commands, on_done))
         if not cork:
             self.flush()
 
     def flush(self) -> None:
         """Send what waits."""
-        corked, self._corked = self._corked, []
-        for send in corked:
-            send()
+        if self._replies is not None or not self._waiting:
+            return
+        commands, on_done = self._waiting.popleft()
+        replies = self._replies = self._connection.server.reset.enter(self._connection.session)
+        replies.add_done_callback(lambda _: self._answered(replies, commands, on_done))
 
-    def _send(self, commands: Sequence[Command], on_done: Callable[[Exception | None], None]) -> None:
-        connection = self._connection
-        replies = self._replies = connection.server.reset.enter(connection.session)
-        replies.add_done_callback(lambda _: on_done(self._received(replies, commands)))
-
-    def _received(self, replies: asyncio.Future[None], commands: Sequence[Command]) -> Exception | None:
+    def _answered(
+        self, replies: asyncio.Future[None], commands: Sequence[Command], on_done: Callable[[Exception | None], None]
+    ) -> None:
         self._replies = None
+        on_done(self._carried_out(replies, commands))
+        self.flush()
+
+    def _carried_out(self, replies: asyncio.Future[None], commands: Sequence[Command]) -> Exception | None:
         if replies.cancelled() or self._connection.session.ended:
             return ConnectionResetError("the connection was lost")
         try:
@@ -170,12 +175,14 @@ class FakePipeline:
     async def finished(self) -> None:
         """Send what waits, and wait for the replies; being cancelled here disturbs them not."""
         self.flush()
-        if self._replies is not None:
+        while self._replies is not None:
             await asyncio.wait([self._replies])
 
     def abort(self) -> None:
         """The connection is closed."""
-        self._corked.clear()
+        waiting, self._waiting = self._waiting, deque()
+        for _, on_done in waiting:
+            on_done(ConnectionResetError("the connection was closed"))
         if self._replies is not None:
             self._replies.cancel()
 

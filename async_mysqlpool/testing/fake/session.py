@@ -1,7 +1,7 @@
 """One session of the fake server: what a client can change in it, and the little SQL that does so.
 
 As on a real server, COM_RESET_CONNECTION rolls back and clears variables, locks and temporary tables, brings autocommit
-and the character set to the *server's* defaults, and leaves the current database alone.
+and the character set to the *server's* defaults, and leaves the current database and role alone.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Session:
     variables: dict[str, Any] = field(default_factory=dict[str, Any])
     user_variables: dict[str, Any] = field(default_factory=dict[str, Any])
     temporary_tables: set[str] = field(default_factory=set[str])
+    role: str = "NONE"
     in_transaction: bool = False
     statement: str | None = None
     waiters: set[asyncio.Future[None]] = field(default_factory=set["asyncio.Future[None]"])
@@ -139,6 +140,9 @@ def _set(session: Session, text: str) -> Result:
         for end in ("client", "results", "connection"):
             session.variables[f"character_set_{end}"] = names[1]
         session.variables["collation_connection"] = f"{names[1]}_general_ci"
+        return Result()
+    if role := re.fullmatch(r"ROLE\s+`?(\w+)`?", body, re.IGNORECASE):
+        session.role = role[1]
         return Result()
     for assignment in _split(body):
         name, _, expression = (part.strip() for part in assignment.partition("="))
@@ -229,7 +233,7 @@ _EXPRESSIONS: dict[str, Callable[[Session, re.Match[str]], Any]] = {
     r"@(\w+)\s*:=\s*(.+)": _assign,
     r"@(\w+)": lambda session, match: session.user_variables.get(match[1]),
     r"(?:DATABASE|SCHEMA)\(\)": lambda session, _: session.database,
-    r"CURRENT_ROLE\(\)": lambda _, __: "NONE",
+    r"CURRENT_ROLE\(\)": lambda session, _: session.role,
     r"CONNECTION_ID\(\)": lambda session, _: session.id,
     r"GET_LOCK\('(\w+)'.*\)": _get_lock,
     r"RELEASE_LOCK\('(\w+)'\)": _release_lock,
