@@ -70,7 +70,9 @@ class Connector:
         if config.reset == "auto":
             variables[_TRACKER] = 1
         self._wishes = session.Wishes(variables, config.connect_args.get("init_command"), config.reset)
-        self.resets = True  # False once the server has refused to reset a session
+        self.resets = True  # False once it is known that sessions cannot be reset
+        if not driver.resets:
+            self._do_without_reset()
 
     async def connect(self, entry: Entry) -> None:
         """Fill `entry` with a connection that is ready to be lent.
@@ -111,9 +113,13 @@ class Connector:
                 exc,
             )
             self.abort(entry)
+            self._do_without_reset()
+            await self._connect(entry)
+
+    def _do_without_reset(self) -> None:
+        if session.resets_all(self._wishes.reset):
             self.resets = False
             self._wishes.reset = "rollback"
-            await self._connect(entry)
 
     async def connect_plainly(self) -> Any:
         """A driver's connection without any session set-up, within `connect_timeout` as well."""

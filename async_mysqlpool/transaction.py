@@ -68,7 +68,7 @@ async def _committing(connection: PooledConnection) -> AsyncIterator[None]:
         yield
     except Exception:
         # The connection may be gone, which rolls back as well; the block's own error is what the caller must see.
-        if not connection.detached and entry.doubt is None:
+        if not (connection.detached or entry.in_flight or entry.doubt):
             try:
                 await connection.rollback()
                 entry.open_transaction = False

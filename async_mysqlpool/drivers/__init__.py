@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.metadata
 import importlib.util
-from typing import cast
+import logging
+from typing import NamedTuple, cast
 
 from async_mysqlpool.drivers.base import Command, ConnectParams, Driver
+from async_mysqlpool.drivers.public import PublicDriver
 from async_mysqlpool.errors import ConfigurationError
 
 __all__ = ["Command", "ConnectParams", "Driver", "load_driver"]
 
-# Name -> the module that must be installed, our adapter for it, what to install. The order is the order of choice.
+logger = logging.getLogger("async_mysqlpool")
+
+
+class _Known(NamedTuple):
+    """A driver that there is an adapter for."""
+
+    module: str  # what must be importable
+    adapter: str  # our file for it
+    requirement: str  # what to install
+    distribution: str
+    tested: str  # how the versions begin that the adapter was tried with
+    database: str = "database"  # its keyword for the default schema
+
+
+# In the order of choice.
 _DRIVERS = {
-    "asyncmy": ("asyncmy", "async_mysqlpool.drivers.asyncmy", "async-mysqlpool[asyncmy]"),
-    "aiomysql": ("aiomysql", "async_mysqlpool.drivers.aiomysql", "async-mysqlpool[aiomysql]"),
-    "mysql.connector.aio": ("mysql.connector", "async_mysqlpool.drivers.connector", "async-mysqlpool[mysql-connector]"),
+    "asyncmy": _Known("asyncmy", "async_mysqlpool.drivers.asyncmy", "async-mysqlpool[asyncmy]", "asyncmy", "0.2."),
+    "aiomysql": _Known(
+        "aiomysql", "async_mysqlpool.drivers.aiomysql", "async-mysqlpool[aiomysql]", "aiomysql", "0.3.", "db"
+    ),
+    "mysql.connector.aio": _Known(
+        "mysql.connector",
+        "async_mysqlpool.drivers.connector",
+        "async-mysqlpool[mysql-connector]",
+        "mysql-connector-python",
+        "26.",
+    ),
 }
 
 
@@ -26,20 +52,37 @@ def load_driver(driver: str | Driver | None) -> Driver:
         ConfigurationError: no such driver, or it is not installed; the message says what to install.
     """
     if driver is None:
-        for name, (module, _, _) in _DRIVERS.items():
-            if _is_installed(module):
+        for name, known in _DRIVERS.items():
+            if _is_installed(known.module):
                 return load_driver(name)
         raise ConfigurationError(
-            f"no driver is installed: pip install '{_DRIVERS['asyncmy'][2]}' (or one of {', '.join(_DRIVERS)})"
+            f"no driver is installed: pip install '{_DRIVERS['asyncmy'].requirement}' (or one of {', '.join(_DRIVERS)})"
         )
     if not isinstance(driver, str):
         return driver
     if driver not in _DRIVERS:
         raise ConfigurationError(f"unknown driver {driver!r}: known are {', '.join(_DRIVERS)}")
-    module, adapter, requirement = _DRIVERS[driver]
-    if not _is_installed(module):
-        raise ConfigurationError(f"the driver {driver!r} is not installed: pip install '{requirement}'")
-    return cast("Driver", importlib.import_module(adapter).driver)
+    known = _DRIVERS[driver]
+    if not _is_installed(known.module):
+        raise ConfigurationError(f"the driver {driver!r} is not installed: pip install '{known.requirement}'")
+    version = importlib.metadata.version(known.distribution)
+    return _adapter(driver, version)
+
+
+@functools.cache  # so that the log says it once
+def _adapter(name: str, version: str) -> Driver:
+    known = _DRIVERS[name]
+    adapter = cast("Driver", importlib.import_module(known.adapter).driver)
+    if version.startswith(known.tested):
+        return adapter
+    logger.warning(
+        "%s %s is none of the versions that this pool was tested with (%sx), so sessions are not reset but every "
+        "connection is used once; is there a newer async-mysqlpool?",
+        known.distribution,
+        version,
+        known.tested,
+    )
+    return PublicDriver(adapter, importlib.import_module(name).connect, known.database)
 
 
 def _is_installed(module: str) -> bool:

@@ -86,6 +86,11 @@ class Driver(Protocol):
         """The name under which users choose the driver."""
         ...
 
+    @property
+    def resets(self) -> bool:
+        """Whether sessions can be reset at all; otherwise each connection is used once."""
+        ...
+
     async def connect(self, params: ConnectParams) -> Any:
         """Open a connection; when cancelled or failing, leave no socket behind."""
         ...

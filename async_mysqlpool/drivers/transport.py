@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class TransportDriver(ABC):
     """The part of an adapter that needs no more of its driver than the transport."""
 
+    resets = True
+
     @abstractmethod
     def output(self, raw: Any) -> tuple[Any, str]:
         """The object and the attribute of it through whose `write` the driver sends."""

@@ -60,6 +60,8 @@ def create_async_engine(pool: ConnectionPool, **engine_options: Any) -> AsyncEng
         raise ConfigurationError(
             f"SQLAlchemy has no asyncio dialect for {driver}: give pool {pool.name} driver='asyncmy' or 'aiomysql'"
         )
+    if refused := {"creator", "async_creator", "connect_args"} & engine_options.keys():
+        raise TypeError(f"{', '.join(refused)}: pool {pool.name} connects; give its arguments to the pool")
     # Users read the number of rows after the connection went back.
     execution_options = {"preserve_rowcount": True, **engine_options.pop("execution_options", {})}
     engine = _create_async_engine(
@@ -67,9 +69,6 @@ def create_async_engine(pool: ConnectionPool, **engine_options: Any) -> AsyncEng
         lender=pool,
         poolclass=NullPool,
         pool_reset_on_return=None,  # the pool resets
-        creator=None,  # and the pool connects: to be given this or the next two is a TypeError
-        async_creator=None,
-        connect_args={},
         execution_options=execution_options,
         **engine_options,
     )

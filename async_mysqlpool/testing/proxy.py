@@ -84,7 +84,7 @@ class Proxy:
         self._server = server
         self._listener: asyncio.Server | None = None
         self._fault = _NONE
-        self._links: set[_Link] = set()
+        self._links: dict[_Link, None] = {}  # in the order in which they were opened
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -106,9 +106,13 @@ class Proxy:
 
     # -- faults ---------------------------------------------------------------------------------------------------
 
-    def cut(self) -> None:
-        """Reset every open link on both sides, as a firewall does that lost its tables."""
-        for link in list(self._links):
+    def cut(self, count: int | None = None) -> None:
+        """Reset open links on both sides, as a firewall does that lost its tables.
+
+        Args:
+            count: how many, those that have been open for longest first; None: all of them.
+        """
+        for link in list(self._links)[:count]:
             link.cut()
 
     def half_close(self) -> None:
@@ -184,13 +188,13 @@ class Proxy:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         link = _Link(writer, self._fault)
-        self._links.add(link)
+        self._links[link] = None
         self.attempts += 1
         self.peak = max(self.peak, len(self._links))
         try:
             yield link
         finally:
-            self._links.discard(link)
+            self._links.pop(link, None)
             link.close()
 
     async def _to_server(self, link: _Link, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -63,7 +63,7 @@ async def test_cancelled_update_is_never_applied(account, admin, locked_row, poo
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_cancelled_select_stops(account, admin, pools, whole):
     pool = await pools(max_size=2)
     task = asyncio.create_task(statement(pool, f"SELECT SLEEP({SECONDS})"))

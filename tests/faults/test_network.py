@@ -11,16 +11,21 @@ from lab import ALL, EACH_DRIVER, SOME, ask, outcomes, settled
 
 from async_mysqlpool import AcquireTimeoutError, ConnectError, ServerUnavailableError
 
-STEPS = 8  # places at which a connect is disturbed: greeting, authentication, session set-up
+
+class TakenForGoodError(Exception):
+    """What was half a reply, or garbage, was taken for one."""
 
 
 @pytest.fixture
 async def places(pools, proxy):
     """Numbers of bytes after which the server's side of a connect stops, from the greeting to the last reply."""
-    pool = await pools(min_size=1, max_size=1)
-    total = proxy.received
+    pool = await pools(min_size=1, max_size=1)  # the first one may ask for more: a public key, a session ticket
     await pool.close()
-    return [0, 2, 4, *(total * step // STEPS for step in range(1, STEPS)), total - 1]
+    before = proxy.received
+    pool = await pools(min_size=1, max_size=1)
+    total = proxy.received - before
+    await pool.close()
+    return [0, 4, *(total * step // 8 for step in range(1, 8))]
 
 
 # -- connect, greeting, authentication, session set-up ----------------------------------------------------------------
@@ -40,15 +45,15 @@ async def test_tcp_connect_that_nobody_answers(driver, pools):
         assert (await settled(pool, lambda stats: stats.size == 0)).size == 0
 
 
-@ALL
+@SOME
 @pytest.mark.parametrize("then", ["freeze", "cut", "half-close"])
 async def test_connect_that_stops_half_way(places, pools, proxy, then, whole):
     """Wherever it stops, connect_timeout is the bound; what was half open is closed; then all is as before."""
-    pool = await pools(wait=False, min_size=0, max_size=2, max_connecting=2, connect_timeout=0.25)
-    for place in places:
+    pool = await pools(wait=False, min_size=0, max_size=2, max_connecting=2, connect_timeout=0.5)
+    for place in places[:: 2 if then == "freeze" else 1]:
         proxy.stop(place, then, links="new")
         with pytest.raises(ServerUnavailableError):
-            await pool.acquire(timeout=60)
+            await must_not_connect(pool, place)
         proxy.thaw()
         assert await eventually(lambda: proxy.open, lambda count: count == 0) == 0
         await eventually_works(pool)
@@ -57,19 +62,24 @@ async def test_connect_that_stops_half_way(places, pools, proxy, then, whole):
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_garbage_in_the_middle_of_a_connect(places, pools, proxy, whole):
     """Whatever the server seems to say, it is an error of the pool's within connect_timeout, and no connection."""
-    pool = await pools(wait=False, min_size=0, max_size=2, connect_timeout=0.25)
+    pool = await pools(wait=False, min_size=0, max_size=2, connect_timeout=0.5)
     for place in places:
         proxy.garble(place, links="new")
         with pytest.raises(ConnectError):
-            await pool.acquire(timeout=60)
+            await must_not_connect(pool, place)
         proxy.thaw()
         assert await eventually(lambda: proxy.open, lambda count: count == 0) == 0
         await eventually_works(pool)
         pool.expire()
     await whole(pool)
+
+
+async def must_not_connect(pool, place):
+    async with pool.acquire(timeout=60):
+        raise TakenForGoodError(f"connected, though from byte {place} on nothing was right")
 
 
 async def eventually_works(pool):
@@ -111,7 +121,7 @@ async def test_frozen_in_a_statement(pools, proxy, whole):
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_frozen_while_the_reset_is_under_way(pools, proxy, whole):
     """Its reply is read with the next command's: the one who came next must not pay for it with a hang."""
     pool = await pools(max_size=1, validate_after=0, validation_timeout=0.2, connect_timeout=5)
@@ -123,7 +133,7 @@ async def test_frozen_while_the_reset_is_under_way(pools, proxy, whole):
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_frozen_while_a_transaction_is_rolled_back(pools, proxy, whole):
     """That reset is awaited by a task of the pool's own: bounded by connect_timeout, and the place comes back."""
     pool = await pools(max_size=1, connect_timeout=0.5)
@@ -135,7 +145,7 @@ async def test_frozen_while_a_transaction_is_rolled_back(pools, proxy, whole):
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_frozen_while_connections_are_closed(pools, proxy, whole):
     pool = await pools(min_size=3, max_size=3)
     proxy.freeze("open")
@@ -179,7 +189,7 @@ async def test_frozen_for_everybody_who_waits(pools, proxy, whole):
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_slow_network(pools, proxy, whole):
     """Ten times slower than anybody would like, and everything still right."""
     proxy.slow(delay=0.005)
@@ -194,7 +204,7 @@ async def test_slow_network(pools, proxy, whole):
 async def test_half_a_reply(pools, proxy, whole):
     """The server's answer to a statement ends in the middle, after each possible number of bytes."""
     pool = await pools(max_size=2)
-    for place in range(0, 60, 3):
+    for place in range(0, 60, 7):
         await eventually_works(pool)
         async with pool.acquire() as connection, connection.cursor() as cursor:
             await cursor.execute("DO 0")  # replies of the last reset are in
@@ -202,14 +212,14 @@ async def test_half_a_reply(pools, proxy, whole):
             with pytest.raises(Exception) as caught:
                 await cursor.execute("SELECT 'a long enough answer', REPEAT('x', 200)")
                 rows = await cursor.fetchall()
-                raise AssertionError(f"half a reply taken for a whole one: {rows}")
-            assert not isinstance(caught.value, AssertionError)
+                raise TakenForGoodError(rows)
+            assert not isinstance(caught.value, TakenForGoodError)
         proxy.thaw()
     await eventually_works(pool)
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_garbage_in_a_reply(pools, proxy, whole):
     """From some byte on the answer is garbage. A row whose own bytes were garbled in transit no driver can tell."""
     pool = await pools(max_size=1)
@@ -222,25 +232,25 @@ async def test_garbage_in_a_reply(pools, proxy, whole):
                 async with asyncio.timeout(0.3):  # a garbled length makes the driver wait for megabytes
                     await cursor.execute("SELECT 'right'")
                     rows = await cursor.fetchall()
-                    raise AssertionError(f"garbage taken for a reply: {rows}")
-            assert not isinstance(caught.value, AssertionError)
+                    raise TakenForGoodError(rows)
+            assert not isinstance(caught.value, TakenForGoodError)
         # As it was before: whatever was garbled is not read by anybody.
         assert await outcomes([ask(pool, 11)]) == {"ok": 1}
         proxy.thaw()
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_garbage_in_the_reply_to_a_reset(pools, proxy, whole):
     """It was sent at release, and comes back with the next borrower's first reply, who must not get a wrong row."""
     pool = await pools(max_size=1, connect_timeout=1)
-    for _ in range(5):
+    for _ in range(2):
         await eventually_works(pool)
         async with pool.acquire() as connection, connection.cursor() as cursor:
             await cursor.execute("SELECT 1")
             proxy.garble(links="open")
         with_garbage = asyncio.create_task(ask(pool, 3))
-        await asyncio.wait([with_garbage], timeout=1)
+        await asyncio.wait([with_garbage], timeout=0.3)
         with_garbage.cancel()
         ended = await outcomes([with_garbage])
         assert "AssertionError" not in ended

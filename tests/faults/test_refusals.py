@@ -1,4 +1,4 @@
-"""Servers that are there but do not want us: full, read-only, shutting down, with another password, at another place."""
+"""Servers that are there but do not want us: full, read-only, going down, with another password, somewhere else."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ SIGNALS = {
     "1047": (1047, "WSREP has not yet prepared node for application use", False),
     "1053": (1053, "Server shutdown in progress", False),
     "1927": (1927, "Connection was killed", False),
-    "1644": (1644, "an error of the application's own", False),
+    "1644": (1644, "an error of the application", False),
 }
 DISCONNECTS = {"1047", "1053", "1927"}
 
@@ -131,7 +131,7 @@ async def test_what_an_error_says_about_the_connections(pools, what):
     assert kept == (0 if failover else 2 if what in DISCONNECTS else 3)
 
 
-@ALL
+@SOME
 async def test_primary_becomes_read_only(accounts, admin, driver, server):
     """Its old connections go on answering pings; only its refusal to write says what it is."""
     writer = accounts("SELECT, INSERT, UPDATE ON test.*")
@@ -150,7 +150,7 @@ async def test_primary_becomes_read_only(accounts, admin, driver, server):
 # -- passwords --------------------------------------------------------------------------------------------------------
 
 
-@ALL
+@SOME
 async def test_password_rotated_under_a_pool(account, admin, pools, proxy, whole):
     """The callable is asked for each new connection, those that the network broke included."""
     current = [account.password]
@@ -181,11 +181,12 @@ async def test_password_changed_and_nobody_told_the_pool(account, admin, pools, 
 
 
 @SOME
-async def test_expired_password(accounts, admin, driver, flavor, server):
-    """The server lets in and refuses every statement (1820, MariaDB) or does not let in (1862)."""
+async def test_expired_password(accounts, admin, driver, server):
+    """Refused for good, and at once: no retry makes a password valid again."""
     expired = accounts("SELECT ON test.*")
     admin.rows(f"ALTER USER {expired.user}@'%' PASSWORD EXPIRE")
-    admin.rows("SET GLOBAL disconnect_on_expired_password = ON")
+    if server.flavor == "mariadb":  # where it would let in and refuse every statement
+        admin.rows("SET GLOBAL disconnect_on_expired_password = ON")
     pool = ConnectionPool(server.dsn(driver, user=expired.user, password=expired.password), queue_timeout=600)
     with pytest.raises(ConnectError, match=r"(?i)expired|must reset your password|ALTER USER|SET PASSWORD"):
         await pool.open(timeout=60)

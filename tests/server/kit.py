@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 ALL_SERVERS = ["mariadb", "mysql", "mariadb-latin1", "mysql-latin1"]
 BOTH_LOOPS = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
-HANG = 30.0  # seconds, after which a test is cancelled
+HANG = 60.0  # seconds, after which a test is cancelled
 PATIENCE = 10.0  # seconds after which something that should have happened counts as a hang
 
 _SCHEMA = (

@@ -33,6 +33,8 @@ class FakeDriver:
 
     name = "fake"
 
+    resets = True
+
     def __init__(self, server: FakeServer | None = None, pipelines: bool = True) -> None:
         self.server = server or FakeServer()
         self.pipelines = pipelines

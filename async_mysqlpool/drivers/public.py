@@ -1,0 +1,124 @@
+"""A driver of a version that nobody has tried with this pool: only what it documents is used of it.
+
+That is enough to connect, to ping and to close, but not to reset a session. So every connection is used once: slower,
+but right. The log says so, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from async_mysqlpool.drivers.base import Command, ConnectParams, Driver
+
+__all__ = ["PublicDriver"]
+
+
+class PublicDriver:
+    """An adapter without the parts that reach into its driver.
+
+    Args:
+        adapter: the full one; its documented parts are used.
+        connect: the driver's own connect function.
+        database: the keyword of that function for the default schema.
+    """
+
+    resets = False
+
+    def __init__(self, adapter: Driver, connect: Callable[..., Any], database: str) -> None:
+        self.name = adapter.name
+        self._connect = connect
+        self._database = database
+        self._closing: set[asyncio.Future[Any]] = set()
+        # What these do is part of every driver's documented interface.
+        self.ping = adapter.ping
+        self.connection_id = adapter.connection_id
+        self.error_number = adapter.error_number
+        self.is_buffered = adapter.is_buffered
+
+    async def connect(self, params: ConnectParams) -> Any:
+        """With the driver's own function."""
+        optional = {"unix_socket": params.unix_socket, "ssl": params.ssl or None}
+        return await self._connect(
+            host=params.host,
+            port=params.port,
+            user=params.user,
+            password=params.password,
+            charset=params.charset,
+            autocommit=params.autocommit,
+            **{self._database: params.database},
+            **{key: value for key, value in optional.items() if value is not None},
+            **params.connect_args,
+        )
+
+    async def execute(self, raw: Any, sql: str) -> Sequence[Sequence[Any]]:
+        """Through a cursor."""
+        cursor = raw.cursor()
+        if inspect.isawaitable(cursor):
+            cursor = await cursor
+        await cursor.execute(sql)
+        rows: Sequence[Sequence[Any]] = await cursor.fetchall() if cursor.description else ()
+        await cursor.close()
+        return rows
+
+    def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """As the driver gives it."""
+        return raw.cursor(*args, **kwargs)
+
+    async def run(self, raw: Any, commands: Sequence[Command]) -> None:
+        """What is a statement, as one."""
+        for command in commands:
+            await self.execute(raw, command.payload.decode())
+
+    def encode(self, raw: Any, commands: Sequence[Command]) -> bytes:
+        """Nothing is sent past the driver."""
+        return b""
+
+    def pipeline(self, raw: Any) -> None:
+        """As above."""
+        return
+
+    def snapshot(self, raw: Any) -> None:
+        """What the driver remembers is not looked at."""
+        return
+
+    def restore(self, raw: Any, snapshot: Any) -> None:
+        """As above."""
+
+    def in_transaction(self, raw: Any) -> bool:
+        """Not known; the connection is about to be closed anyway."""
+        return False
+
+    def session_changed(self, raw: Any) -> bool:
+        """Not known."""
+        return True
+
+    def is_dead(self, raw: Any) -> bool:
+        """Not known before somebody tries."""
+        return False
+
+    def has_unread(self, raw: Any) -> bool:
+        """Not known; as above."""
+        return False
+
+    def local_port(self, raw: Any) -> int | None:
+        """Not known."""
+        return None
+
+    async def close(self, raw: Any) -> None:
+        """Politely, in the driver's own way."""
+        result = getattr(raw, "ensure_closed", raw.close)()
+        if inspect.isawaitable(result):
+            await result
+
+    def abort(self, raw: Any) -> None:
+        """In the driver's own way; where that has to be awaited, somebody has to."""
+        result = raw.close()
+        if inspect.isawaitable(result):
+            closing = asyncio.ensure_future(result)
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)

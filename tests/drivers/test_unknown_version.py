@@ -1,0 +1,47 @@
+"""A driver of a version that the adapter was not tried with: slower, but right."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+
+import pytest
+
+from async_mysqlpool import ConnectionPool
+from async_mysqlpool.testing import start_server
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def server():
+    with start_server("mariadb") as server:
+        yield server
+
+
+@pytest.fixture
+def future_version(monkeypatch):
+    """Every driver claims to be a release of some later year."""
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "99.1")
+
+
+@pytest.mark.parametrize("driver", ["asyncmy", "aiomysql", "mysql.connector.aio"])
+async def test_sessions_stay_clean_without_the_drivers_private_parts(server, driver, future_version, caplog):
+    options = {"ssl_disabled": True, "collation": "utf8mb4_general_ci"} if driver.startswith("mysql") else {}
+    with caplog.at_level(logging.WARNING, "async_mysqlpool"):
+        async with ConnectionPool(server.dsn(driver), max_size=2, connect_args=options) as pool:
+            ids = []
+            for _ in range(3):
+                async with pool.acquire() as conn, conn.cursor() as cur:
+                    await cur.execute("SELECT CONNECTION_ID(), @left_behind")
+                    connection_id, left_behind = await cur.fetchone()
+                    ids.append(connection_id)
+                    assert left_behind is None
+                    await cur.execute("SET @left_behind = 1")
+            assert len(set(ids)) == 3
+            assert await pool.fetch_value("SELECT COUNT(*) FROM information_schema.processlist WHERE db = 'test'") <= 2
+    assert "none of the versions that this pool was tested with" in caplog.text or driver in _told
+    _told.add(driver)
+
+
+_told: set[str] = set()  # the log says it once in a process
