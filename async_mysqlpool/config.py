@@ -6,8 +6,8 @@ import difflib
 import re
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from async_mysqlpool.errors import ConfigurationError
@@ -151,14 +151,9 @@ def build_config(dsn: str | None, options: Mapping[str, Any]) -> PoolConfig:
             raise ConfigurationError(_unknown(key))
     for key, value in merged.items():
         _check(key, value)
-    config = PoolConfig(**{"min_size": min(1, merged.get("max_size", 1)), **merged})
-    _check_together(config, min_given="min_size" in merged)
-    return config if config.pooling else _replace_min(config)
-
-
-def _replace_min(config: PoolConfig) -> PoolConfig:
-    """Without pooling nothing is kept, so there is no minimum to keep either."""
-    return PoolConfig(**{f.name: getattr(config, f.name) for f in fields(config)} | {"min_size": 0})
+    config = PoolConfig(**merged)
+    _check_together(config)
+    return config if config.pooling else replace(config, min_size=0)  # nothing is kept, so there is no minimum either
 
 
 # What each option accepts: a description for the error, and the check.
@@ -246,10 +241,10 @@ def _check(key: str, value: object) -> None:
         raise ConfigurationError(f"{key} must be {wanted}, not {shown}")
 
 
-def _check_together(config: PoolConfig, *, min_given: bool) -> None:
-    if min_given and config.min_size > config.max_size:
+def _check_together(config: PoolConfig) -> None:
+    if config.min_size > config.max_size:
         raise ConfigurationError(f"min_size={config.min_size} is more than max_size={config.max_size}")
-    for name, value in config.session_variables.items():
+    for name, value in cast("Mapping[str, object]", config.session_variables).items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", name):
             raise ConfigurationError(f"session_variables: {name!r} is not the name of a variable")
         if not isinstance(value, (str, int, float, bool, type(None))):

@@ -58,7 +58,7 @@ def _is_ours(file: str) -> bool:
 
 def caller() -> Site:
     """The nearest place outside this package on the stack."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  the fast way, documented in `sys`
     while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
         frame = frame.f_back
     return Site(frame.f_code, frame.f_lasti)
@@ -284,6 +284,9 @@ class Guarded:
         await self.close()
 
 
+# A cursor looks into its connection: both are one lease.
+# pyright: reportPrivateUsage=false
+
 # Class of a driver's cursor -> whether it is still to be awaited, whether it is buffered.
 _kinds: dict[type, tuple[bool, bool]] = {}
 
@@ -296,10 +299,11 @@ class PooledCursor(Guarded):
     def __init__(self, connection: PooledConnection, target: Any) -> None:
         self._connection = connection
         self._target = target
-        kind = _kinds.get(type(target))
+        target_class: type[object] = type(target)
+        kind = _kinds.get(target_class)
         if kind is None:
             pending = not hasattr(target, "execute")  # an awaitable of the cursor: one driver has it so
-            kind = _kinds[type(target)] = (pending, not pending and connection.owner.driver.is_buffered(target))
+            kind = _kinds[target_class] = (pending, not pending and connection.owner.driver.is_buffered(target))
         self._pending, self._buffered = kind
 
     def execute(self, query: str, args: Any = None, **kwargs: Any) -> Awaitable[Any]:

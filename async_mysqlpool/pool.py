@@ -290,7 +290,7 @@ class ConnectionPool(Queries):
         Raises:
             ValueError: it is not a connection of this pool.
         """
-        if not isinstance(connection, PooledConnection) or connection.owner is not self._capacity:
+        if getattr(connection, "owner", None) is not self._capacity or self._capacity is None:
             raise ValueError(f"{connection!r} was not acquired from pool {self._name}")
         connection.close()
 

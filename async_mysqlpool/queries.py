@@ -10,7 +10,7 @@ from async_mysqlpool import transaction
 from async_mysqlpool.lease import caller
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from async_mysqlpool.drivers import Driver
@@ -57,7 +57,7 @@ class Queries(ABC):
     @asynccontextmanager
     async def _transaction(
         self, site: Site, isolation: Isolation | None = None, read_only: bool = False
-    ) -> AsyncIterator[PooledConnection]:
+    ) -> AsyncGenerator[PooledConnection]:
         async with self._borrow(site) as connection, connection.transaction(isolation, read_only):
             yield connection
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from async_mysqlpool.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from async_mysqlpool.lease import PooledConnection, PooledCursor
@@ -27,7 +27,7 @@ _FIRST_PAUSE = 0.01  # seconds; doubled by each attempt, jittered
 @asynccontextmanager
 async def transaction(
     connection: PooledConnection, isolation: Isolation | None = None, read_only: bool = False
-) -> AsyncIterator[PooledConnection]:
+) -> AsyncGenerator[PooledConnection]:
     """BEGIN, the block, then COMMIT; ROLLBACK when the block raises.
 
     A cancelled block gets no ROLLBACK of its own: release does that, where no second cancellation can reach it.
@@ -51,7 +51,7 @@ async def transaction(
 @asynccontextmanager
 async def cursor_block(
     borrowed: AbstractAsyncContextManager[PooledConnection], cursor_class: Any
-) -> AsyncIterator[PooledCursor]:
+) -> AsyncGenerator[PooledCursor]:
     """A cursor on a connection of its own; where autocommit is off, COMMIT or ROLLBACK at the end of the block."""
     async with borrowed as connection:
         baseline = connection.entry.baseline
@@ -62,7 +62,7 @@ async def cursor_block(
 
 
 @asynccontextmanager
-async def _committing(connection: PooledConnection) -> AsyncIterator[None]:
+async def _committing(connection: PooledConnection) -> AsyncGenerator[None]:
     entry = connection.entry
     try:
         yield

@@ -19,7 +19,7 @@ from async_mysqlpool.errors import (
 from async_mysqlpool.stats import describe_holders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from async_mysqlpool.capacity import Capacity
     from async_mysqlpool.entry import Site
@@ -51,8 +51,7 @@ class Pool(Protocol):
 
 async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, started: float, site: Site) -> Entry:
     """A connection within `timeout` seconds from `started` on (the loop's time), after everybody who came before."""
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
-        raise ConfigurationError(f"timeout must be a number of seconds, 0 or more, or None, not {timeout!r}")
+    _check_timeout(timeout)
     turn, journal = Turn(), capacity.journal
     entry: Entry | None = None
     try:
@@ -86,7 +85,7 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
 
 
 @contextmanager
-def _nested(capacity: Capacity, site: Site, patient: bool) -> Iterator[None]:
+def _nested(capacity: Capacity, site: Site, patient: bool) -> Generator[None]:
     """Note that a task which holds a connection waits for another one.
 
     A task that holds all of them itself waits as long as it was told to: perhaps it is prepared for that.
@@ -120,6 +119,11 @@ def _deadlock(capacity: Capacity) -> str:
         f"pool {capacity.name}: all {len(capacity.entries)} connections are held by tasks that wait for another one, "
         f"so none of them can go on: {tasks}. Let a task borrow one connection at a time, or raise max_size"
     )
+
+
+def _check_timeout(timeout: object) -> None:
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
+        raise ConfigurationError(f"timeout must be a number of seconds, 0 or more, or None, not {timeout!r}")
 
 
 def _check_queue(pool: Pool, capacity: Capacity, limit: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import aiomysql
+import aiomysql  # pyright: ignore[reportMissingTypeStubs]  it has none
 from pymysql.err import MySQLError
 
 from async_mysqlpool.drivers import pipeline
@@ -31,7 +31,8 @@ class AiomysqlDriver(PyMySQLFamily):
 
     async def connect(self, params: ConnectParams) -> Any:
         """`aiomysql.connect` keeps the socket when it is cancelled during the handshake, so its two steps are here."""
-        raw = aiomysql.Connection(
+        connection_class: Any = aiomysql.Connection
+        raw = connection_class(
             host=params.host,
             port=params.port,
             user=params.user,

@@ -6,7 +6,7 @@ Private parts used besides the family's, seen in 0.2.18: `Connection._transport`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncmy
 from asyncmy.cursors import SSCursor
@@ -32,7 +32,8 @@ class AsyncmyDriver(PyMySQLFamily):
 
     async def connect(self, params: ConnectParams) -> Any:
         """The driver's own connect closes its socket when it is cancelled."""
-        return await asyncmy.connect(
+        connect = cast("Any", asyncmy).connect  # typed more narrowly than it works
+        return await connect(
             host=params.host,
             port=params.port,
             user=params.user,

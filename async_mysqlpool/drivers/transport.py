@@ -64,8 +64,8 @@ class TransportDriver(ABC):
     def local_port(self, raw: Any) -> int | None:
         """From the socket's own address."""
         transport = self.transport(raw)
-        address = transport.get_extra_info("sockname") if transport is not None else None
-        return address[1] if isinstance(address, tuple) else None
+        address: Any = transport.get_extra_info("sockname") if transport is not None else None
+        return None if address is None or isinstance(address, (str, bytes)) else int(address[1])
 
     def encode(self, raw: Any, commands: Sequence[Command]) -> bytes:
         """One packet after the other."""

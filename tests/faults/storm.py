@@ -87,7 +87,7 @@ class Storm:
 
     async def _weather(self) -> None:
         misfortunes = [self._cancel] * 6 + [self._kill] * 3 + [self._break] * 3 + [self._resize, self._expire]
-        misfortunes += [self._freeze, self._check, self._outage]
+        misfortunes += [self._freeze, self._check]
         while True:
             await asyncio.sleep(self._random.random() / 50)
             misfortune = self._random.choice(misfortunes)
@@ -105,9 +105,6 @@ class Storm:
 
     async def _break(self) -> None:
         self._proxy.cut(1)
-
-    async def _outage(self) -> None:
-        self._proxy.cut()
 
     async def _freeze(self) -> None:
         self._proxy.freeze()

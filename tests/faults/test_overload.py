@@ -35,35 +35,34 @@ async def borrow(pool, times):
             await asyncio.sleep(0)
 
 
-async def work_per_borrow(pool, tasks):
-    """Calls of Python functions for each borrow, and seconds, when that many tasks share the same number of borrows."""
+async def work_per_borrow(pool, tasks, counted):
+    """Calls of Python functions for each borrow, or seconds, when that many tasks share the same number of borrows."""
     calls = 0
 
     def count(frame, event, arg):
         nonlocal calls
         calls += event == "call"
 
-    crowd = [borrow(pool, CROWD // tasks) for _ in range(tasks)]
+    crowd = [borrow(pool, 3 * CROWD // tasks) for _ in range(tasks)]
     started = time.perf_counter()
-    sys.setprofile(count)
+    sys.setprofile(count if counted else None)
     try:
         await asyncio.gather(*crowd)
     finally:
         sys.setprofile(None)
-    return calls / CROWD, (time.perf_counter() - started) / CROWD
+    return (calls if counted else time.perf_counter() - started) / (3 * CROWD)
 
 
 async def test_work_per_borrow_does_not_grow_with_the_crowd(pools, whole):
     """Counted in calls, which no other load on the machine can change; the time is only told."""
     pool = await pools(max_size=CONNECTIONS, min_size=CONNECTIONS, queue_timeout=600)
-    few, few_seconds = await work_per_borrow(pool, 100)
-    many, many_seconds = await work_per_borrow(pool, CROWD)
-    print(
+    few, many = [await work_per_borrow(pool, tasks, counted=True) for tasks in (100, CROWD)]
+    few_seconds, many_seconds = [await work_per_borrow(pool, tasks, counted=False) for tasks in (100, CROWD)]
+    print(  # noqa: T201  told, not judged: it depends on the machine
         f"\n{CROWD} tasks against 100: {many:.1f} against {few:.1f} calls a borrow, "
-        f"{many_seconds / few_seconds:.2f} times as long"
+        f"{many_seconds * 1e6:.1f} against {few_seconds * 1e6:.1f} us"
     )
-    # A task that borrows once is itself more calls than a turn of a loop: those are not the pool's.
-    assert many <= few * 1.2 + 8
+    assert many <= few * 1.2
     await whole(pool)
 
 
@@ -78,7 +77,7 @@ async def crowd(pools):
     tasks = [asyncio.create_task(borrow(pool, 1)) for _ in range(CROWD)]
     await settled(pool, lambda stats: stats.waiting == CROWD)
     waiting = tracemalloc.get_traced_memory()[0] - before
-    print(f"\n{waiting / CROWD:.0f} bytes for each of {CROWD} waiting tasks, the task itself included")
+    print(f"\n{waiting / CROWD:.0f} bytes for each of {CROWD} waiting tasks, the task itself included")  # noqa: T201  as above
 
     def left():
         gc.collect()
@@ -95,11 +94,13 @@ async def test_crowd_cancelled_at_once_leaves_nothing(crowd, whole):
     assert pool.waiting == CROWD
     for task in tasks:
         task.cancel()
-    assert await outcomes(tasks) == {"CancelledError": CROWD}
+    await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
+    del task
     tasks.clear()
     assert pool.waiting == 0
     assert pool.stats().cancelled == CROWD
-    assert left() < 0.1, "of the memory of the waiters"
+    assert left() < 0.2, "of the memory of the waiters"
 
 
 async def test_crowd_of_which_every_second_is_cancelled(crowd):

@@ -21,7 +21,7 @@ async def weather_it(borrowers, seed, account, admin, pools, proxy, whole):
     storm = Storm(pool, proxy, admin, account.user, seed)
     await storm.blow(borrowers)
     report = f"seed {seed}: {dict(storm.ended)}, {dict(storm.struck)}, {pool!r}"
-    print(f"\n{report}")
+    print(f"\n{report}")  # noqa: T201  the seed, and how bad it was
     assert storm.wrong == [], report
     assert sum(storm.ended.values()) + len(storm.wrong) == borrowers, report
     assert storm.ended["ok"] > borrowers / 4, report

@@ -210,9 +210,7 @@ class TestChoice:
         assert asked == ["mariadb", "mysql"]
 
     def test_import_is_cheap(self):
-        heavy = (
-            "{'aiomysql', 'asyncmy', 'mysql', 'docker', 'testcontainers', 'pytest', 'fcntl', 'subprocess'}"
-        )
+        heavy = "{'aiomysql', 'asyncmy', 'mysql', 'docker', 'testcontainers', 'pytest', 'fcntl', 'subprocess'}"
         code = f"import sys, async_mysqlpool.testing; print(sorted({heavy} & set(sys.modules)) or 'nothing')"
         before = f"import sys, async_mysqlpool; print(sorted({heavy} & set(sys.modules)) or 'nothing')"
         outputs = [subprocess.check_output([sys.executable, "-c", text]) for text in (before, code)]
@@ -354,9 +352,7 @@ class TestRealServer:
         assert (parts.username, parts.password) == (server.user, server.password)
         assert parts.query == "max_size=5&autocommit=false"
         assert server.version in rows(server, "SELECT VERSION()")[0][0]
-        assert server.dsn(user="a/b", password="p@:", database="").startswith(
-            "mysql://a%2Fb:p%40%3A@127.0.0.1:"
-        )
+        assert server.dsn(user="a/b", password="p@:", database="").startswith("mysql://a%2Fb:p%40%3A@127.0.0.1:")
 
     def test_unix_socket(self, server):
         assert rows(server, "SELECT DATABASE()", unix_socket=server.unix_socket) == (("test",),)
@@ -413,10 +409,7 @@ class TestRealStart:
             assert first.port != second.port
             assert rows(first, "SELECT @@character_set_server") == (("koi8r",),)
             assert rows(second, "SELECT @@character_set_server") != (("koi8r",),)
-            uuids = [
-                rows(one, "SELECT @@server_uuid" if flavor == "mysql" else "SELECT 1")
-                for one in (first, second)
-            ]
+            uuids = [rows(one, "SELECT @@server_uuid" if flavor == "mysql" else "SELECT 1") for one in (first, second)]
             assert (uuids[0] != uuids[1]) == (flavor == "mysql")
 
     def test_option_that_has_to_be_there_from_the_beginning(self, flavor):
