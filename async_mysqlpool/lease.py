@@ -299,7 +299,7 @@ class PooledCursor(Guarded):
     def __init__(self, connection: PooledConnection, target: Any) -> None:
         self._connection = connection
         self._target = target
-        target_class: type[object] = type(target)
+        target_class = target.__class__
         kind = _kinds.get(target_class)
         if kind is None:
             pending = not hasattr(target, "execute")  # an awaitable of the cursor: one driver has it so

@@ -290,7 +290,7 @@ class ConnectionPool(Queries):
         Raises:
             ValueError: it is not a connection of this pool.
         """
-        if getattr(connection, "owner", None) is not self._capacity or self._capacity is None:
+        if getattr(connection, "owner", self) is not self._capacity:
             raise ValueError(f"{connection!r} was not acquired from pool {self._name}")
         connection.close()
 
