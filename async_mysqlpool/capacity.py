@@ -209,18 +209,21 @@ class Capacity:
             return  # the lease of a hook, or the pool was terminated meanwhile
         now = self.loop.time()
         reason = self._unfit(entry, now)
-        if entry.touched:
-            self._look_behind(entry)
+        in_transaction = entry.touched and not entry.in_flight and self.driver.in_transaction(entry.raw)
+        what = "result" if reason == "unread result" else session.left_open(entry, in_transaction)
+        if what is not None:
+            self.journal.left_behind(self.lease(entry), what)
         if self.journal.observed or entry.warned:
             self.journal.came_back(self.lease(entry), entry.warned)
         entry.take_back(now, State.CLEANING)
         if reason is not None:
             self.retire(entry, reason)
-        elif session.is_clean(self.driver, entry, self.config.reset):
+        elif session.is_clean(entry, self.config.reset, in_transaction):
             self.offer(entry)
         elif self.driver.is_dead(entry.raw):
             self.retire(entry, "broken")
-        elif not self._reset_and_offer(entry):
+        elif in_transaction or not self._reset_and_offer(entry):
+            # A large transaction may take long to roll back: nobody should get a connection that is busy with that.
             self.workers.clean(entry)
 
     def _reset_and_offer(self, entry: Entry) -> bool:
@@ -252,12 +255,6 @@ class Capacity:
             self.journal.reset_failed(entry, error)
         if entry.state is State.IDLE:
             self.retire_idle(lambda other: other is entry, entry.doubt)
-
-    def _look_behind(self, entry: Entry) -> None:
-        """Say what the borrower left open; what becomes of it is not decided here."""
-        what = session.left_open(self.driver, entry)
-        if what is not None:
-            self.journal.left_behind(self.lease(entry), what)
 
     def _unfit(self, entry: Entry, now: float) -> str | None:
         """Why a connection that came back must not be used again."""

@@ -215,8 +215,7 @@ def begin_reset(
 ) -> bool:
     """Write what makes the session clean, without waiting for the replies; False if this one has to be waited for."""
     baseline, pipeline = entry.baseline, entry.pipeline
-    if baseline is None or pipeline is None or driver.in_transaction(entry.raw):
-        # A large transaction may take long to roll back, and nobody should get a connection that is busy with that.
+    if baseline is None or pipeline is None:
         return False
     if mode == "rollback":
         pipeline.send(baseline.encoded_rollback, 1, on_done, cork)
@@ -270,7 +269,7 @@ def resets_all(mode: Reset) -> bool:
     return mode in {"session", "auto"}
 
 
-def is_clean(driver: Driver, entry: Entry, mode: Reset) -> bool:
+def is_clean(entry: Entry, mode: Reset, in_transaction: bool) -> bool:
     """Whether there is nothing to reset: no statement was sent, or, with "auto", none that could have left anything.
 
     The server's session tracker has to agree, and no transaction may be open; any doubt means reset.
@@ -281,16 +280,12 @@ def is_clean(driver: Driver, entry: Entry, mode: Reset) -> bool:
         return not entry.open_transaction
     if mode != "auto" or entry.dirty or entry.baseline is None:
         return False
-    return entry.baseline.autocommit and not driver.in_transaction(entry.raw)
+    return entry.baseline.autocommit and not in_transaction
 
 
-def left_open(driver: Driver, entry: Entry) -> str | None:
+def left_open(entry: Entry, in_transaction: bool) -> str | None:
     """What a borrower left open, as far as can be told without asking the server."""
-    if entry.in_flight:
-        return None
-    if driver.has_unread(entry.raw):
-        return "result"
-    if driver.in_transaction(entry.raw) and (entry.wrote or entry.baseline is None or entry.baseline.autocommit):
+    if in_transaction and (entry.wrote or entry.baseline is None or entry.baseline.autocommit):
         return "transaction"  # without autocommit a mere SELECT begins one, which is nothing to speak of
     return "lock" if entry.locked else None
 

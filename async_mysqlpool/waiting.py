@@ -60,8 +60,13 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
         else:
             if capacity.config.max_waiting is not None:
                 _check_queue(pool, capacity, capacity.config.max_waiting)
-            with _nested(capacity, site, patient=timeout is not None):
-                entry = await capacity.take(turn, None if timeout is None else started + timeout)
+            deadline = None if timeout is None else started + timeout
+            held = _held_by_this_task(capacity)
+            if held is None:
+                entry = await capacity.take(turn, deadline)
+            else:
+                with _nested(capacity, held, site, patient=timeout is not None):
+                    entry = await capacity.take(turn, deadline)
     except TimeoutError:
         pass
     except BaseException as exc:
@@ -84,8 +89,16 @@ async def wait_for_turn(pool: Pool, capacity: Capacity, timeout: float | None, s
     return entry
 
 
+def _held_by_this_task(capacity: Capacity) -> Entry | None:
+    task = asyncio.current_task()
+    for entry in capacity.entries:
+        if entry.task is task and task is not None:
+            return entry
+    return None
+
+
 @contextmanager
-def _nested(capacity: Capacity, site: Site, patient: bool) -> Generator[None]:
+def _nested(capacity: Capacity, held: Entry, site: Site, patient: bool) -> Generator[None]:
     """Note that a task which holds a connection waits for another one.
 
     A task that holds all of them itself waits as long as it was told to: perhaps it is prepared for that.
@@ -93,9 +106,8 @@ def _nested(capacity: Capacity, site: Site, patient: bool) -> Generator[None]:
     Raises:
         PoolDeadlockError: with this one, every connection is held by such a task.
     """
-    task = asyncio.current_task()
-    held = next((entry for entry in capacity.entries if entry.task is task), None)
-    if task is None or held is None or not capacity.permits.locked():
+    task = held.task
+    if task is None or not capacity.permits.locked():
         yield
         return
     capacity.journal.nested(capacity.lease(held), site)

@@ -1,176 +1,20 @@
-"""Real servers with a fault proxy before them, and pools that must be whole again whatever happened.
-
-`server` and `driver` are multiplied only where a test asks for it: `ALL` pairs each driver with each server.
-"""
+"""Bad days: real servers with a fault proxy before them. What the tests are given stands in `rig.py`."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import sys
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "server"))  # kit.py: a second look at the server, and patience
+FOLDER = Path(__file__).parent
+sys.path.append(str(FOLDER.parent / "server"))  # kit.py: a second look at the server, and patience
 
-from kit import HANG, Account, Admin, eventually
-from lab import DRIVERS
-
-from async_mysqlpool import ConnectionPool
-from async_mysqlpool.testing import start_server
-from async_mysqlpool.testing.proxy import Proxy
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-
-    from async_mysqlpool.testing import Server
-
-_numbers = itertools.count(1)
+from rig import *  # noqa: E402, F403  the path above comes first; fixtures are found by their names
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What asks for a server here needs a real one."""
     for item in items:
-        if item.path.parent == Path(__file__).parent and "server" in getattr(item, "fixturenames", ()):
+        if item.path.parent == FOLDER and "server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.server)
-
-
-@pytest.fixture(scope="session")
-def servers() -> Iterator[Callable[[str], Server]]:
-    """A server by its flavor, started when first asked for; the tests restart it as they like."""
-    running: dict[str, Server] = {}
-    with ExitStack() as stack:
-
-        def get(flavor: Any) -> Server:
-            if flavor not in running:
-                running[flavor] = stack.enter_context(start_server(flavor, options={"max_connections": 700}))
-                with Admin(running[flavor]) as admin:
-                    admin.prepare_schema()
-            return running[flavor]
-
-        yield get
-
-
-@pytest.fixture
-def flavor() -> str:
-    """Which server, for tests that are not multiplied."""
-    return "mariadb"
-
-
-@pytest.fixture
-def driver() -> str:
-    """Which driver, for tests that are not multiplied."""
-    return DRIVERS[0]
-
-
-@pytest.fixture
-def server(flavor: str, servers: Callable[[str], Server]) -> Server:
-    """The server; it runs when the test begins, and whatever the test does, when it is over."""
-    server = servers(flavor)
-    server.thaw()
-    server.start()
-    return server
-
-
-@pytest.fixture
-def admin(server: Server) -> Iterator[Admin]:
-    """The test's second look at the server: synchronous, and not through the code under test."""
-    with Admin(server) as admin:
-        yield admin
-
-
-@pytest.fixture
-async def accounts(server: Server) -> AsyncIterator[Callable[..., Account]]:
-    """A function that makes accounts of the test's own, so that the server can tell its connections from all others."""
-    made: list[Account] = []
-
-    def make(grant: str = "ALL PRIVILEGES ON *.*", more: str = "") -> Account:
-        account = Account(f"fault{next(_numbers)}", "s3cret")
-        with Admin(server) as admin:
-            admin.create(account, grant, more)
-        made.append(account)
-        return account
-
-    yield make
-    server.thaw()
-    server.start()
-    with Admin(server) as admin:
-        for account in made:
-            left = await eventually(partial(admin.connection_ids, account.user), lambda ids: not ids)
-            assert left == [], "the pool left connections on the server"
-            admin.drop(account)
-
-
-@pytest.fixture
-def account(accounts: Callable[..., Account]) -> Account:
-    """Who the test's pools are, to the server."""
-    return accounts()
-
-
-@pytest.fixture
-async def proxy(account: Account, server: Server) -> AsyncIterator[Proxy]:
-    """The way to the server; gone before anybody asks what is left there."""
-    async with Proxy(server) as proxy:
-        yield proxy
-
-
-@pytest.fixture(autouse=True)
-async def no_hang() -> AsyncIterator[None]:
-    """A test that hangs is cancelled, so that the others get their turn."""
-    loop = asyncio.get_running_loop()
-
-    def give_up() -> None:
-        for task in asyncio.all_tasks(loop):
-            task.cancel("this test hung")
-
-    timer = loop.call_later(2 * HANG, give_up)
-    yield
-    timer.cancel()
-
-
-@pytest.fixture
-async def pools(account: Account, driver: str, proxy: Proxy, server: Server) -> AsyncIterator[Any]:
-    """A function that opens a pool whose way leads through the proxy; at the end nothing of it may be left."""
-    opened: list[ConnectionPool] = []
-
-    async def open_pool(wait: bool = True, **options: Any) -> ConnectionPool:
-        dsn = server.dsn(driver, user=account.user, password=account.password)
-        pool = ConnectionPool(dsn, **{"host": proxy.host, "port": proxy.port, **options})
-        opened.append(pool)
-        await pool.open(wait=wait)
-        return pool
-
-    yield open_pool
-    proxy.thaw()
-    for pool in opened:
-        await pool.close(timeout=5)
-        assert pool.size == 0
-    names = {f"{pool.name}: {kind}" for pool in opened for kind in ("pool task", "maintenance", "close")}
-    assert [task for task in asyncio.all_tasks() if task.get_name() in names] == []
-    assert await eventually(lambda: proxy.open, lambda count: count == 0) == 0, "sockets were left open"
-
-
-@pytest.fixture
-def whole(admin: Admin, account: Account) -> Callable[[ConnectionPool], Awaitable[None]]:
-    """Whether a pool has all its capacity again: `max_size` borrowers at once, each with its own rows, and no more."""
-
-    async def check(pool: ConnectionPool) -> None:
-        everybody = asyncio.Barrier(pool.max_size)
-
-        async def work(number: int) -> int:
-            async with pool.acquire(timeout=HANG) as connection, connection.cursor() as cursor:
-                await everybody.wait()
-                await cursor.execute("SELECT %s", (number,))
-                return int((await cursor.fetchone())[0])
-
-        answers = await asyncio.gather(*(work(number) for number in range(pool.max_size)))
-        assert answers == list(range(pool.max_size))
-        stats = pool.stats()
-        assert (stats.in_use, stats.waiting) == (0, 0)
-        assert stats.size <= pool.max_size
-
-    return check

@@ -39,7 +39,7 @@ class Storm:
 
     async def blow(self, borrowers: int) -> None:
         """Until that many borrowers have ended, one way or the other."""
-        self._borrowers = [asyncio.create_task(self._borrower(number)) for number in range(borrowers)]
+        self._borrowers = [asyncio.create_task(self._borrower(number)) for number in range(1, borrowers + 1)]
         weather = asyncio.create_task(self._weather())
         try:
             await asyncio.wait(self._borrowers)

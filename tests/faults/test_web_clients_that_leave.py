@@ -30,7 +30,7 @@ async def serving(app):
 
 
 async def request(port, path, token, leave_after=None):
-    """The body of the answer; or none, and a reset for the server, after that many seconds."""
+    """The numbers in the answer; or none, and a reset for the server, after that many seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(f"GET /{path}/{token} HTTP/1.0\r\nHost: test\r\n\r\n".encode())
@@ -42,7 +42,7 @@ async def request(port, path, token, leave_after=None):
         writer.transport.abort()
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200"), head
-    return body
+    return {word for word in body.decode().split() if len(word) > 3}  # shorter ones are lengths of chunks
 
 
 @SOME
@@ -55,18 +55,18 @@ async def test_half_of_the_clients_leave(account, admin, pools, whole):
         path = random.choice(PATHS)
         async with turn:
             leaves = token % 2 == 0
-            body = await request(port, path, token, random.random() / 20 if leaves else None)
+            answer = await request(port, path, token, random.random() / 20 if leaves else None)
             if not leaves:
-                assert set(body.split()) == {str(token).encode()}
+                assert answer == {str(token)}
 
     async with serving(make_app(pool, noted)) as port:
         async with asyncio.timeout(110):
-            await asyncio.gather(*(client(token) for token in range(1, REQUESTS + 1)))
+            await asyncio.gather(*(client(token) for token in range(1000, 1000 + REQUESTS)))
         assert (await settled(pool, lambda stats: stats.in_use + stats.waiting + stats.closing == 0)).in_use == 0
         assert await eventually(lambda: running(admin, account.user), lambda rows: not rows) == []
         assert pool.leases() == []
-        for token in range(20):
-            assert set((await request(port, PATHS[token % 4], token)).split()) == {str(token).encode()}
+        for token in range(1000, 1020):
+            assert await request(port, PATHS[token % 4], token) == {str(token)}
     assert noted
     assert set(noted) == {0}
     await whole(pool)

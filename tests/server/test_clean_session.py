@@ -160,15 +160,17 @@ async def test_random_dirt(admin, data, pools, server):
     pool = await pools(max_size=1, **LOCK_WAIT)
     async with pool.acquire() as connection:
         connection_id = pool.driver.connection_id(connection.raw)
+        errors = set()
         for sql in (sql for statements in chosen for sql in statements):
             try:
                 await rows(connection, sql)
             except Exception as error:
-                if not pool.driver.error_number(error):
-                    raise
+                errors.add(pool.driver.error_number(error))
+    assert None not in errors
     reused = await seen_by_borrower(pool)
     # A new one now, and not before: some statements commit what others began.
     assert difference(await seen_by_borrower(await pools(**LOCK_WAIT)), reused) == {}
     async with pool.acquire() as connection:
         assert difference(FREE, seen_from_outside(admin)) == {}
-        assert pool.driver.connection_id(connection.raw) == connection_id
+        if 1792 not in errors:  # which a server gives that has become read-only, too: the pool takes no chances
+            assert pool.driver.connection_id(connection.raw) == connection_id
