@@ -161,7 +161,7 @@ class Capacity:
         return entry.expires_at == 0.0 or entry.doubt is not None or self.driver.is_dead(entry.raw)
 
     def _needs_ping(self, entry: Entry, now: float) -> bool:
-        return entry.suspect or now - entry.released_at > self.config.validate_after
+        return entry.suspect or now - entry.released_at >= self.config.validate_after
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -306,7 +306,7 @@ class Capacity:
 
         The statement of a borrower that was cancelled is stopped on the server first.
         """
-        if entry.in_flight and entry.doubt is None and self.config.kill_on_cancel:
+        if entry.in_flight and self.config.kill_on_cancel:
             entry.state = State.CLOSING
             self.driver.abort(entry.raw)
             self.workers.kill(entry, reason)
@@ -349,6 +349,13 @@ class Capacity:
         self.closing = True
         self.workers.stop_opening()
 
+    def cut_off(self) -> None:
+        """Take back what borrowers still hold, and stop what they have under way."""
+        for entry in list(self.entries):
+            if entry.state is State.IN_USE:
+                entry.take_back(self.loop.time(), State.CLEANING)
+                self.retire(entry, "shutdown")
+
     def terminate(self) -> None:
         """Close everything at once."""
         self.closing = True
@@ -380,7 +387,7 @@ class Capacity:
         if is_disconnect(number):
             entry.doubt = "broken"
             self.suspect_all()
-        elif is_failover(number, str(error)):
+        elif is_failover(number, str(error)) and not entry.read_only:
             entry.doubt = "failover"
             self.expire("failover")
         return None

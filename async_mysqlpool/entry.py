@@ -66,6 +66,7 @@ class Entry:
         dirty: which may have changed the session in any way, as far as reset="auto" is concerned.
         tracked: the server tells when the session changes.
         wrote: and rows with it.
+        read_only: its borrower asked for that, so an error that says so is no failover.
         locked: which may have left a lock.
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: a `transaction()` block did not come to its end.
@@ -89,6 +90,7 @@ class Entry:
         "open_transaction",
         "pipeline",
         "raw",
+        "read_only",
         "released_at",
         "reset_error",
         "site",
@@ -119,6 +121,7 @@ class Entry:
         self.locked = False
         self.dirty = False
         self.wrote = False
+        self.read_only = False
         self.tracked = False
         self.open_transaction = False
         self.reset_error: Exception | None = None
@@ -136,7 +139,7 @@ class Entry:
         self.site = site
         self.task = task
         self.uses += 1
-        self.touched = self.moved = self.locked = self.wrote = False
+        self.touched = self.moved = self.locked = self.wrote = self.read_only = False
         self.dirty = not self.tracked
 
     def take_back(self, now: float, state: State) -> None:

@@ -378,6 +378,15 @@ class PooledCursor(Guarded):
         self._buffered = self._connection.owner.driver.is_buffered(self._target)
 
     @property
+    def arraysize(self) -> int:
+        """Rows that `fetchmany` gets unless told otherwise."""
+        return int(self.__getattr__("arraysize"))
+
+    @arraysize.setter
+    def arraysize(self, size: int) -> None:
+        self._target.arraysize = size
+
+    @property
     def description(self) -> Any:
         """The columns of the result, as PEP 249 has them."""
         return self.__getattr__("description")

@@ -69,7 +69,9 @@ class Connector:
         variables = dict(config.session_variables)
         if config.reset == "auto":
             variables[_TRACKER] = 1
-        self._wishes = session.Wishes(variables, config.connect_args.get("init_command"), config.reset)
+        self._wishes = session.Wishes(
+            variables, config.connect_args.get("init_command"), config.reset, config.autocommit
+        )
         self.resets = True  # False once it is known that sessions cannot be reset
         if not driver.resets:
             self._do_without_reset()

@@ -53,6 +53,7 @@ class _Life(enum.Enum):
 
 
 _OPEN = _Life.OPEN
+_LAST_CALL = 1.0  # seconds for stopping what borrowers left running when close() has run out of patience
 _DEFAULT = _Default.TIMEOUT
 
 
@@ -181,21 +182,30 @@ class ConnectionPool(Queries):
         self._stop_maintenance()
         try:
             async with asyncio.timeout(timeout) as self._patience:
-                while capacity.entries:
-                    capacity.progress.clear()
-                    capacity.retire_idle(lambda _: True, "shutdown")
-                    if capacity.entries:
-                        await capacity.progress.wait()
+                await self._empty()
         except TimeoutError:
             leases = self.leases()
             logger.warning(
                 "%s: closed after %s s with %d connections still out, %s",
                 self._name, timeout, len(leases), describe_holders(leases, shown=10),
             )  # fmt: skip
+            capacity.cut_off()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_CALL):
+                    await self._empty()
         capacity.terminate()
         await capacity.workers.finished()
         await asyncio.sleep(0)  # lets the transports that were aborted close their sockets
         self._life = _Life.CLOSED
+
+    async def _empty(self) -> None:
+        """When no connection is left; whatever is idle by then is closed."""
+        capacity = self._capacity
+        while capacity.entries:
+            capacity.progress.clear()
+            capacity.retire_idle(lambda _: True, "shutdown")
+            if capacity.entries:
+                await capacity.progress.wait()
 
     def _shorten_patience(self, deadline: float) -> None:
         """A second close() is in more of a hurry than the first one."""

@@ -57,6 +57,7 @@ _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
 # session tracker sees neither variables assigned in a SELECT, nor named locks, nor LAST_INSERT_ID().
 _HARMLESS = re.compile(r"\s*(?:select|show|update|delete|explain|describe|desc)\b")
 _HARMFUL = re.compile(r"@|:=|\binto\b|lock|last_insert_id|nextval|lastval|setval|/\*!|;\s*\S")
+_READ_ONLY = re.compile(r"\bread\s+only\b|_read_only\b")
 _WRITE = re.compile(r"\s*(?:insert|update|delete|replace|load)\b")
 _DROP = re.compile(r"\bdrop\s+(?:database|schema)\b")
 _USE = re.compile(r"\b(?:use|role)\b")
@@ -119,6 +120,7 @@ class Wishes:
     variables: Mapping[str, Variable] = field(default_factory=dict[str, "Variable"])
     init_command: str | None = None
     reset: Reset = "session"
+    autocommit: bool | None = None
 
 
 async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
@@ -132,6 +134,11 @@ async def set_up(driver: Driver, raw: Any, wishes: Wishes) -> Baseline:
     if wishes.init_command:
         await driver.execute(raw, wishes.init_command)
     first = await _look(driver, raw, wishes.variables)
+    autocommit = wishes.variables.get("autocommit", wishes.autocommit)
+    if autocommit is not None and int(autocommit) != first.variables["autocommit"]:
+        # The drivers go by the server's greeting, which says nothing of SET GLOBAL autocommit.
+        await driver.execute(raw, _set({"autocommit": autocommit}))
+        first.variables["autocommit"] = int(autocommit)
     plain = wishes.init_command is not None and bool(_PLAIN_SET.fullmatch(wishes.init_command))
     restore: list[Command] = []
     moved: list[Command] = []
@@ -254,6 +261,8 @@ def note_statement(entry: Entry, query: str | bytes) -> None:
     text = (query.decode("latin-1") if isinstance(query, bytes) else query).lower()
     if not entry.dirty:
         entry.dirty = _HARMLESS.match(text) is None or _HARMFUL.search(text) is not None
+    if "read" in text and _READ_ONLY.search(text) is not None:
+        entry.read_only = True
     if not entry.wrote:
         entry.wrote = _WRITE.match(text) is not None
     if "drop" in text and _DROP.search(text) is not None:

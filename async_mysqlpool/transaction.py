@@ -37,6 +37,7 @@ async def transaction(
     """
     execute, raw = connection.owner.driver.execute, connection.entry.raw
     connection.entry.dirty = True
+    connection.entry.read_only = read_only
     if isolation is not None:
         level = isolation.replace("_", " ").upper()
         if level not in _LEVELS:

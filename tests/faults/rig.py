@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from kit import HANG, Account, Admin, eventually
 from lab import DRIVERS
 

@@ -198,7 +198,10 @@ async def test_never_more_than_max_size_on_the_server(account, admin, pools):
 
 
 async def test_global_defaults_changed_under_a_pool(driver, servers):
-    """A reset takes the session to the server's defaults of the moment, not to those of the time of connecting."""
+    """A reset takes the session to the server's defaults of the moment; what they were is learned at connect.
+
+    So after SET GLOBAL of what the pool's own options set, its connections want to be replaced (docs/sessions.md).
+    """
     server = servers("mysql-broken")
     async with ConnectionPool(server.dsn(driver), max_size=1) as pool:
         look = "SELECT @@autocommit, @@character_set_client, @@character_set_results, @@collation_connection"
@@ -208,6 +211,7 @@ async def test_global_defaults_changed_under_a_pool(driver, servers):
             await rows(
                 connection, "SET GLOBAL character_set_results = latin1, GLOBAL collation_connection = latin1_bin"
             )
+        pool.expire()
         try:
             async with pool.acquire() as connection:
                 assert (await rows(connection, look))[0] == before
