@@ -7,7 +7,12 @@ import asyncio
 import pytest
 from kit import rows, value
 
-HARMLESS = ["SELECT 1", "SHOW STATUS LIKE 'Uptime'", "UPDATE items SET id = id WHERE id < 0", "DELETE FROM items WHERE 0"]
+HARMLESS = [
+    "SELECT 1",
+    "SHOW STATUS LIKE 'Uptime'",
+    "UPDATE items SET id = id WHERE id < 0",
+    "DELETE FROM items WHERE 0",
+]
 DIRTY = [
     "SET @dirty = 1",
     "SELECT @dirty := 1",
