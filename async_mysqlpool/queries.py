@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_mysqlpool import transaction
-from async_mysqlpool.lease import caller
+from async_mysqlpool.lease import PooledCursor, caller
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.entry import Site
-    from async_mysqlpool.lease import PooledConnection, PooledCursor
+    from async_mysqlpool.lease import PooledConnection
     from async_mysqlpool.transaction import Isolation
 
 T = TypeVar("T")
@@ -61,7 +61,11 @@ class Queries(ABC):
         async with self._borrow(site) as connection, connection.transaction(isolation, read_only):
             yield connection
 
-    async def run_transaction(self, fn: Callable[[PooledConnection], Awaitable[T]], retries: int = 3) -> T:
+    # The following are plain functions that return coroutines, so that the caller is still on the stack.
+
+    def run_transaction(
+        self, fn: Callable[[PooledConnection], Awaitable[T]], retries: int = 3
+    ) -> Coroutine[Any, Any, T]:
         """Run ``fn(conn)`` in a transaction; again, on a deadlock (1213) or a lock wait timeout (1205).
 
         Args:
@@ -69,28 +73,36 @@ class Queries(ABC):
             retries: how often to try again before the error goes to the caller.
         """
         site = caller()
-        return await transaction.run_transaction(lambda: self._transaction(site), fn, retries, self.driver.error_number)
+        return transaction.run_transaction(lambda: self._transaction(site), fn, retries, self.driver.error_number)
 
-    async def execute(self, sql: str, args: Any = None) -> int:
+    def execute(self, sql: str, args: Any = None) -> Coroutine[Any, Any, int]:
         """Run one statement; the number of rows it changed."""
-        async with transaction.cursor_block(self._borrow(caller()), None) as cursor:
-            await cursor.execute(sql, args)
-            return cursor.rowcount
+        return self._one_shot(caller(), sql, args, None, _row_count)
 
-    async def fetch_all(self, sql: str, args: Any = None, *, cursor_class: Any = None) -> Sequence[Any]:
+    def fetch_all(self, sql: str, args: Any = None, *, cursor_class: Any = None) -> Coroutine[Any, Any, Sequence[Any]]:
         """Run one statement; all of its rows."""
-        async with transaction.cursor_block(self._borrow(caller()), cursor_class) as cursor:
-            await cursor.execute(sql, args)
-            rows: Sequence[Any] = await cursor.fetchall()
-            return rows
+        return self._one_shot(caller(), sql, args, cursor_class, PooledCursor.fetchall)
 
-    async def fetch_one(self, sql: str, args: Any = None, *, cursor_class: Any = None) -> Any:
+    def fetch_one(self, sql: str, args: Any = None, *, cursor_class: Any = None) -> Coroutine[Any, Any, Any]:
         """Run one statement; its first row, or None."""
-        async with transaction.cursor_block(self._borrow(caller()), cursor_class) as cursor:
-            await cursor.execute(sql, args)
-            return await cursor.fetchone()
+        return self._one_shot(caller(), sql, args, cursor_class, PooledCursor.fetchone)
 
-    async def fetch_value(self, sql: str, args: Any = None) -> Any:
+    def fetch_value(self, sql: str, args: Any = None) -> Coroutine[Any, Any, Any]:
         """Run one statement; the first column of its first row, or None."""
-        row = await self.fetch_one(sql, args)
-        return None if row is None else row[0]
+        return self._one_shot(caller(), sql, args, None, _first_column)
+
+    async def _one_shot(
+        self, site: Site, sql: str, args: Any, cursor_class: Any, result: Callable[[PooledCursor], Awaitable[T]]
+    ) -> T:
+        async with transaction.cursor_block(self._borrow(site), cursor_class) as cursor:
+            await cursor.execute(sql, args)
+            return await result(cursor)
+
+
+async def _row_count(cursor: PooledCursor) -> int:
+    return cursor.rowcount
+
+
+async def _first_column(cursor: PooledCursor) -> Any:
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
