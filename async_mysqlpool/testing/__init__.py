@@ -1,4 +1,9 @@
-"""Real servers for tests and demos.
+"""For tests and demos: real servers, an event loop without waiting, a server in memory, a bad network.
+
+pytest_plugin.py  fixtures for the tests of programs that use a pool
+fake/       a server and a driver in memory          (virtual.py: a loop in which no time passes)
+proxy.py    cuts, freezes, slows and garbles what passes between a pool and a server
+contract.py what every driver's adapter must do, as checks to run over it
 
 server.py    what a throwaway server can do, and `start_server`
 external.py  the server named by ASYNC_MYSQLPOOL_DSN
