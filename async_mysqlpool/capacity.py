@@ -87,7 +87,7 @@ class Capacity:
             entry = self.idle.get_nowait()
             if self._is_useless(entry):
                 self.gone(entry, "broken", keep_permit=True)
-            elif self._needs_ping(entry, now):
+            elif entry.suspect or now - entry.released_at >= self.config.validate_after:
                 self.idle.put_nowait(entry)
                 break
             else:
@@ -143,7 +143,7 @@ class Capacity:
             entry = self.idle.get_nowait()
             if self._is_useless(entry):
                 self.gone(entry, "broken", keep_permit=True)
-            elif not self._needs_ping(entry, self.loop.time()):
+            elif not entry.suspect and self.loop.time() - entry.released_at < self.config.validate_after:
                 return entry
             else:
                 turn.phase = "validating"
@@ -159,9 +159,6 @@ class Capacity:
     def _is_useless(self, entry: Entry) -> bool:
         """Told without I/O. Mere old age is the maintenance's business; an expired connection must not be lent."""
         return entry.expires_at == 0.0 or entry.doubt is not None or self.driver.is_dead(entry.raw)
-
-    def _needs_ping(self, entry: Entry, now: float) -> bool:
-        return entry.suspect or now - entry.released_at >= self.config.validate_after
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -210,9 +207,10 @@ class Capacity:
         now = self.loop.time()
         reason = self._unfit(entry, now)
         in_transaction = entry.touched and not entry.in_flight and self.driver.in_transaction(entry.raw)
-        what = "result" if reason == "unread result" else session.left_open(entry, in_transaction)
-        if what is not None:
-            self.journal.left_behind(self.lease(entry), what)
+        if entry.touched:
+            what = "result" if reason == "unread result" else session.left_open(entry, in_transaction)
+            if what is not None:
+                self.journal.left_behind(self.lease(entry), what)
         if self.journal.observed or entry.warned:
             self.journal.came_back(self.lease(entry), entry.warned)
         entry.take_back(now, State.CLEANING)
@@ -262,7 +260,7 @@ class Capacity:
             return entry.doubt
         if entry.in_flight:
             return "cancelled"
-        if self.driver.has_unread(entry.raw):
+        if entry.touched and self.driver.has_unread(entry.raw):
             return "unread result"
         if self.closing:
             return "shutdown"
@@ -281,7 +279,7 @@ class Capacity:
             self.retire(entry, "shutdown")
         elif self.permits.free < 0:
             self.retire(entry, "surplus")
-        elif not self.waiting or not self._hand_over(entry):
+        elif not (self.wanted or self.permits.waiting) or not self._hand_over(entry):
             entry.state = State.IDLE
             self.idle.put_nowait(entry)
             self.permits.release()

@@ -116,7 +116,7 @@ class Entry:
         self.acquired_at = now
         self.expires_at = float("inf")
         self.in_flight = False
-        self.touched = False
+        self.touched = True  # so that the first borrower finds the rest as it must be
         self.moved = False
         self.locked = False
         self.dirty = False
@@ -139,8 +139,9 @@ class Entry:
         self.site = site
         self.task = task
         self.uses += 1
-        self.touched = self.moved = self.locked = self.wrote = self.read_only = False
-        self.dirty = not self.tracked
+        if self.touched:
+            self.touched = self.moved = self.locked = self.wrote = self.read_only = False
+            self.dirty = not self.tracked
 
     def take_back(self, now: float, state: State) -> None:
         """Its borrower is done with it."""

@@ -52,14 +52,12 @@ class Owner(Protocol):
         ...
 
 
-def _is_ours(file: str) -> bool:
-    return file.startswith(_PACKAGE) and not file.startswith(_PROGRAM)
-
-
 def caller() -> Site:
     """The nearest place outside this package on the stack."""
     frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  the fast way, documented in `sys`
-    while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        if frame.f_code.co_filename.startswith(_PROGRAM):
+            break
         frame = frame.f_back
     return Site(frame.f_code, frame.f_lasti)
 
