@@ -36,11 +36,10 @@ async def main(connect_args: str) -> None:
     connection2 = await pool.acquire()
     print(FMT_ID.format(2, await connection_id(connection2)))
 
-    # Attempt to get a third connection, in a task of its own: a task that holds all connections and wants one more is
-    # told at once that it waits for itself (PoolDeadlockError)
+    # Attempt to get a third connection
     print(f"Starting to request connection 3 .........: {time()}")
     try:
-        await asyncio.create_task(get_connection(pool))
+        await pool.acquire()
     except PoolError as err:
         print(f"Unable to fetch connection 3 .............: {err}")
     print(f"Request for connection 3 completed .......: {time()}")
@@ -56,10 +55,6 @@ async def main(connect_args: str) -> None:
     await connection2.close()
     await connection3.close()
     await pool.close()
-
-
-async def get_connection(pool: ConnectionPool) -> PooledConnection:
-    return await pool.acquire()
 
 
 async def connection_id(connection: PooledConnection) -> int:

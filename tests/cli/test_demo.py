@@ -68,7 +68,6 @@ def test_in_a_pipe_it_is_plain_text(server: Server, driver: str):
 
 
 @pytest.mark.server
-@pytest.mark.xfail(reason="lease.caller() takes the demo, a user of the pool, for a part of the pool")
 def test_the_error_names_the_line_that_holds_the_connection(server: Server):
     result = run("demo", *SHORT, "--dsn", server.dsn(), COLUMNS="300")
     assert re.search(r"acquired at \S*walkthrough\.py:\d+", result.stdout)

@@ -11,7 +11,6 @@ from async_mysqlpool import ConnectionPool, PooledConnection
 pytestmark = pytest.mark.server
 
 
-@pytest.mark.xfail(reason="PoolDeadlockError counts the task that acquired as the holder, whoever has it by now")
 async def test_a_task_that_borrows_for_others_waits_for_them(dsn: str):
     async def handle(connection: PooledConnection) -> int:
         async with connection, connection.cursor() as cursor:

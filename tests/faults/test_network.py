@@ -102,7 +102,7 @@ async def test_frozen_while_idle_and_found_out_by_the_ping(pools, proxy, whole):
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_frozen_in_a_statement(pools, proxy, whole):
     """The borrower's own patience is the bound; the connection is gone, and so is what it might still say."""
     pool = await pools(max_size=3, connect_timeout=0.5, validation_timeout=0.2)
@@ -200,7 +200,7 @@ async def test_slow_network(pools, proxy, whole):
     await whole(pool)
 
 
-@ALL
+@SOME
 async def test_half_a_reply(pools, proxy, whole):
     """The server's answer to a statement ends in the middle, after each possible number of bytes."""
     pool = await pools(max_size=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from lab import ALL, DRIVERS, FLAVORS, SOME, ask, outcomes
+from lab import ALL, DRIVERS, FLAVORS, SOME, ask, outcomes, settled
 
 from async_mysqlpool import AcquireTimeoutError, PoolError, ServerUnavailableError
 
@@ -74,7 +74,7 @@ async def test_server_restarted_under_load(admin, driver, flavor, load, pools, p
 
 @SOME
 async def test_all_connections_cut_under_load(load, pools, proxy, whole):
-    """Ten resets in a row by the network: whoever was in the middle of a statement sees an error, nobody else."""
+    """Ten resets in a row by the network: each costs a statement for each connection, and a new one."""
     pool = await pools(max_size=10, queue_timeout=30)
     running = asyncio.create_task(load.run(pool))
     for _ in range(10):
@@ -84,9 +84,10 @@ async def test_all_connections_cut_under_load(load, pools, proxy, whole):
     load.going = False
     await running
     assert load.wrong == []
-    assert len(load.errors) <= 10 * pool.max_size
-    assert not [error for error in load.errors if isinstance(error, PoolError)]
-    assert proxy.attempts <= 11 * pool.max_size  # each was replaced once
+    told = [error for error in load.errors if isinstance(error, PoolError)]
+    assert {type(error) for error in told} <= {ServerUnavailableError}  # those for whom a connect was cut
+    assert len(load.errors) - len(told) <= 10 * pool.max_size
+    assert proxy.attempts <= 12 * pool.max_size  # each was replaced once, and a connect may be cut as well
     await whole(pool)
 
 
@@ -133,8 +134,7 @@ async def test_waiters_learn_the_cause_at_once(pools, server):
 async def test_waiters_are_served_when_it_is_back_before_their_deadline(pools, proxy, server, admin):
     """A silent network is no refusal: who waits goes on waiting, and is served when it is over."""
     pool = await pools(max_size=5, queue_timeout=60, connect_timeout=30)
-    proxy.freeze("new")
-    proxy.cut()
+    await only_silence(pool, proxy)
     asking = [asyncio.create_task(ask(pool, number)) for number in range(50)]
     await asyncio.sleep(0.3)
     assert not any(task.done() for task in asking)
@@ -145,9 +145,14 @@ async def test_waiters_are_served_when_it_is_back_before_their_deadline(pools, p
 @SOME
 async def test_waiters_time_out_with_the_cause(pools, proxy):
     pool = await pools(max_size=1, queue_timeout=0.3, connect_timeout=30)
-    proxy.freeze("new")
-    proxy.cut()
+    await only_silence(pool, proxy)
     with pytest.raises(AcquireTimeoutError) as caught:
         await ask(pool, 1)
-        await ask(pool, 2)
     assert caught.value.phase in {"connecting", "queueing"}
+
+
+async def only_silence(pool, proxy):
+    """No connection is left, and who wants to open one hears nothing."""
+    proxy.freeze("new")
+    pool.expire()
+    assert (await settled(pool, lambda stats: stats.idle + stats.closing == 0)).idle == 0
