@@ -17,13 +17,13 @@ from async_mysqlpool.journal import logger
 from async_mysqlpool.session import identify
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from async_mysqlpool.drivers import Driver
 
 __all__ = ["Killer", "Victim"]
 
-_ROUND_TIMEOUT = 3.0  # seconds for one look at the process list and the kills that follow
+_ANSWER_TIMEOUT = 3.0  # seconds for each of the killer's own statements
 _CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 _POLL = 0.05  # seconds between two looks at the process list, while killed threads wind up
 _MARGIN = 1.0  # seconds by which the server's whole seconds may be wrong
@@ -104,8 +104,7 @@ class Killer:
     async def _serve(self, raw: Any) -> None:
         killed: set[Victim] = set()
         while self._waiting:
-            async with asyncio.timeout(_ROUND_TIMEOUT):
-                await self._round(raw, killed)
+            await self._round(raw, killed)
             if self._waiting:
                 await asyncio.sleep(_POLL)
 
@@ -120,9 +119,10 @@ class Killer:
 
     async def _round(self, raw: Any, killed: set[Victim]) -> None:
         """Kill who was not killed yet; whoever is not in the process list any more is done with."""
-        server = await identify(self._driver, raw)
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
+            server = await identify(self._driver, raw)
         started_at = asyncio.get_running_loop().time() - await self._uptime(raw)
-        alive = {int(row[0]): str(row[2]) for row in await self._driver.execute(raw, "SHOW PROCESSLIST")}
+        alive = {int(row[0]): str(row[2]) for row in await self._ask(raw, "SHOW PROCESSLIST")}
         for victim, done in list(self._waiting.items()):
             if victim.server != server:
                 self._finish(victim, done, LookupError(f"reached server {server}, not {victim.server}"))
@@ -135,9 +135,13 @@ class Killer:
                 await self._kill(raw, victim.connection_id)
                 killed.add(victim)
 
+    async def _ask(self, raw: Any, sql: str) -> Sequence[Sequence[Any]]:
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
+            return await self._driver.execute(raw, sql)
+
     async def _kill(self, raw: Any, connection_id: int) -> None:
         try:
-            await self._driver.execute(raw, f"KILL {connection_id}")
+            await self._ask(raw, f"KILL {connection_id}")
         except Exception as exc:
             if self._driver.error_number(exc) != _UNKNOWN_THREAD:
                 raise
@@ -153,7 +157,7 @@ class Killer:
 
     async def _uptime(self, raw: Any) -> float:
         """Seconds since the server started; it counts whole ones only."""
-        return float((await self._driver.execute(raw, "SHOW GLOBAL STATUS LIKE 'Uptime'"))[0][1])
+        return float((await self._ask(raw, "SHOW GLOBAL STATUS LIKE 'Uptime'"))[0][1])
 
 
 def _is_same(victim: Victim, host: str, started_at: float) -> bool:
