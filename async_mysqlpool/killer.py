@@ -1,8 +1,8 @@
 """Stops, on the server, the statements of borrowers that went away.
 
 Closing a socket does not stop a statement: an UPDATE that waits for a lock is still applied later. KILL from another
-connection does. One connection of the killer's own serves all victims at once, is opened when there is a first one
-and closed after the last, so however many borrowers are cancelled, the server sees one connection more.
+connection does. One connection serves all victims at once, is opened when there is a first one and closed after the
+last, so however many borrowers are cancelled, the server sees one connection more.
 
 https://dev.mysql.com/doc/refman/8.4/en/kill.html
 """
@@ -13,18 +13,17 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.journal import logger
 from async_mysqlpool.session import identify
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from async_mysqlpool.drivers import Driver
 
 __all__ = ["Killer", "Victim"]
 
 _ANSWER_TIMEOUT = 3.0  # seconds for each of the killer's own statements
-_CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 _POLL = 0.05  # seconds between two looks at the process list, while killed threads wind up
 _MARGIN = 1.0  # seconds by which the server's whole seconds may be wrong
 _UNKNOWN_THREAD = 1094  # ER_NO_SUCH_THREAD
@@ -52,18 +51,18 @@ class Killer:
 
     Args:
         driver: how to talk to the server.
-        connect: opens a plain connection.
+        connection: a connection for a block.
         spawn: starts a task that the pool looks after.
     """
 
     def __init__(
         self,
         driver: Driver,
-        connect: Callable[[], Awaitable[Any]],
+        connection: Callable[[], AbstractAsyncContextManager[Any]],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._driver = driver
-        self._connect = connect
+        self._connection = connection
         self._spawn = spawn
         self._waiting: dict[Victim, asyncio.Future[bool]] = {}
         self._at_work = False
@@ -85,21 +84,15 @@ class Killer:
             self._waiting.pop(victim, None)
 
     async def _work(self) -> None:
-        raw: Any = None
-        in_step = False
         try:
-            raw = await self._connect()
-            await self._serve(raw)
-            in_step = True
+            async with self._connection() as raw:
+                await self._serve(raw)
+                self._at_work = False  # whoever comes from now on gets a killer of its own
         except Exception as exc:  # noqa: BLE001  each victim's task gets it, and gives up
             for victim, done in list(self._waiting.items()):
                 self._finish(victim, done, exc)
         finally:
-            self._at_work = False  # whoever comes from now on gets a connection of its own
-            if raw is not None and not in_step:
-                self._driver.abort(raw)
-        if in_step:
-            await self._farewell(raw)
+            self._at_work = False
 
     async def _serve(self, raw: Any) -> None:
         killed: set[Victim] = set()
@@ -107,15 +100,6 @@ class Killer:
             await self._round(raw, killed)
             if self._waiting:
                 await asyncio.sleep(_POLL)
-
-    async def _farewell(self, raw: Any) -> None:
-        try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await self._driver.close(raw)
-        except Exception as exc:  # noqa: BLE001  it is going anyway
-            logger.debug("closing the killer's connection: %r", exc)
-        finally:
-            self._driver.abort(raw)
 
     async def _round(self, raw: Any, killed: set[Victim]) -> None:
         """Kill who was not killed yet; whoever is not in the process list any more is done with."""

@@ -57,7 +57,7 @@ _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
 # session tracker sees neither variables assigned in a SELECT, nor named locks, nor LAST_INSERT_ID().
 _HARMLESS = re.compile(r"\s*(?:select|show|update|delete|explain|describe|desc)\b")
 _HARMFUL = re.compile(r"@|:=|\binto\b|lock|last_insert_id|nextval|lastval|setval|/\*!|;\s*\S")
-_READ_ONLY = re.compile(r"\bread\s+only\b|_read_only\b")
+_READ_ONLY = re.compile(r"\btransaction\b[^']*\bread\s+only\b|\btransaction_read_only\b|\btx_read_only\b")
 _WRITE = re.compile(r"\s*(?:insert|update|delete|replace|load)\b")
 _DROP = re.compile(r"\bdrop\s+(?:database|schema)\b")
 _USE = re.compile(r"\b(?:use|role)\b")

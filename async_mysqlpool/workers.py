@@ -7,9 +7,12 @@ cancellation of a borrower can stop it half-way. What becomes of the connection 
 from __future__ import annotations
 
 import asyncio
+import math
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
+from async_mysqlpool.drivers.base import is_server_full
 from async_mysqlpool.entry import Entry, State
 from async_mysqlpool.errors import ConnectError, ServerUnavailableError
 from async_mysqlpool.journal import logger
@@ -18,12 +21,13 @@ from async_mysqlpool.lease import PooledConnection
 from async_mysqlpool.opening import Backoff, Connector
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncGenerator, Coroutine
 
     from async_mysqlpool.capacity import Capacity
 
 __all__ = ["Workers"]
 
+_FULL_PAUSE = 0.1  # seconds between two attempts to stop a statement on a server that is full
 _CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 
 
@@ -38,7 +42,7 @@ class Workers:
         self.connector = Connector(self._driver, self._config)
         self._connecting = asyncio.Semaphore(self._config.max_connecting)
         self._backoff = Backoff()
-        self._killer = Killer(self._driver, self.connector.connect_plainly, self._spawn)
+        self._killer = Killer(self._driver, self._spare_connection, self._spawn)
         self._tasks: set[asyncio.Task[None]] = set()
         self.openers: set[asyncio.Task[Any]] = set()
         self.dialling = 0  # openers that are connecting at this moment
@@ -196,6 +200,40 @@ class Workers:
             journal.kill_failed(entry, exc)
         finally:
             self._capacity.gone(entry, reason)
+
+    @asynccontextmanager
+    async def _spare_connection(self) -> AsyncGenerator[Any]:
+        """A connection besides `max_size`; where the server is full an idle one, or as soon as can be."""
+        idle: Entry | None = None
+        async with asyncio.timeout(self._config.connect_timeout):
+            while True:
+                try:
+                    raw = await self.connector.connect_plainly()
+                    break
+                except Exception as exc:
+                    if not is_server_full(self._driver.error_number(exc)):
+                        raise
+                idle = self._capacity.take_now(-math.inf)  # however long idle: its next statement will show
+                if idle is not None:
+                    idle.state, raw = State.CLEANING, idle.raw
+                    break
+                await asyncio.sleep(_FULL_PAUSE)
+        try:
+            yield raw
+        except BaseException:
+            if idle is None:
+                self._driver.abort(raw)
+            else:
+                self._capacity.gone(idle, "broken")
+            raise
+        if idle is not None:
+            self._capacity.offer(idle)
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self._driver.close(raw)
+        finally:
+            self._driver.abort(raw)
 
     # -- the tasks themselves -------------------------------------------------------------------------------------
 

@@ -109,7 +109,7 @@ SIGNALS = {
     "1290 read-only": (1290, "The server is running with the --read-only option so it cannot execute this", True),
     "1290 super": (1290, "The MySQL server is running with the --super-read-only option", True),
     "1290 other": (1290, "The server is running with the --secure-file-priv option so it cannot execute this", False),
-    "1792": (1792, "Cannot execute statement in a READ ONLY transaction", True),
+    "1792": (1792, "Cannot execute statement in a transaction of that kind", True),
     "1836": (1836, "Running in read-only mode", True),
     "1047": (1047, "WSREP has not yet prepared node for application use", False),
     "1053": (1053, "Server shutdown in progress", False),
@@ -129,6 +129,19 @@ async def test_what_an_error_says_about_the_connections(pools, what):
     await fails_with(pool, f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = '{text}'", number)
     kept = len(await all_ids(pool) & before)
     assert kept == (0 if failover else 2 if what in DISCONNECTS else 3)
+
+
+@SOME
+async def test_asking_whether_a_server_is_read_only_hides_no_failover(pools):
+    """Some ask before they write; what they are told the moment after is a failover all the same."""
+    pool = await pools(min_size=3, max_size=3)
+    before = await all_ids(pool)
+    number, text, _ = SIGNALS["1290 read-only"]
+    async with pool.acquire(timeout=30) as connection:
+        await rows(connection, "SELECT @@innodb_read_only")
+        with pytest.raises(Exception, match="read-only"):
+            await rows(connection, f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = '{text}'")
+    assert not await all_ids(pool) & before
 
 
 @SOME
