@@ -163,8 +163,10 @@ class Capacity:
     # -- opening --------------------------------------------------------------------------------------------------
 
     def refill(self) -> None:
-        """Have connections opened until there are `min_size`."""
-        while len(self.workers.openers) < self.needed() and self.permits.take():
+        """Have connections opened until there are `min_size`, as far as there is room besides the idle ones."""
+        while len(self.workers.openers) < self.needed() and self.permits.free > self.idle.qsize():
+            if not self.permits.take():
+                return
             self.workers.open_one()
 
     def needed(self) -> int:
