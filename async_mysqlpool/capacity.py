@@ -387,7 +387,7 @@ class Capacity:
         if is_disconnect(number):
             entry.doubt = "broken"
             self.suspect_all()
-        elif is_failover(number, str(error)) and not entry.read_only:
+        elif is_failover(number, str(error)) and not (number == 1792 and entry.read_only):
             entry.doubt = "failover"
             self.expire("failover")
         return None

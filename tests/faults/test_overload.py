@@ -24,7 +24,8 @@ async def test_everybody_is_served(pools, whole):
     async with asyncio.timeout(600):
         assert await outcomes([ask(pool, number) for number in range(CROWD)]) == {"ok": CROWD}
     stats = pool.stats()
-    assert stats.opened == CONNECTIONS
+    assert stats.size == CONNECTIONS
+    assert stats.opened <= CONNECTIONS + 1  # to a loop that is busy making the crowd, the idle one may look dead
     assert stats.acquired == CROWD
     await whole(pool)
 

@@ -7,7 +7,7 @@ import os
 import random
 
 from lab import ALL, DRIVERS, FLAVORS, SOME
-from test_kill_on_cancel import cancelled_at_once
+from test_kill_on_cancel import cancelled_at_once, grown_up  # noqa: F401  the fixture as well
 from test_overload import (  # noqa: F401  the same tests; with SOAK_SECONDS their crowd is 100,000
     crowd,
     test_crowd_cancelled_at_once_leaves_nothing,
