@@ -4,7 +4,7 @@ The map: a file imports only from those before it.
 
     errors.py       every error of the pool
     events.py       what observers are told
-    drivers/        the seam to asyncmy and aiomysql: one file each, no policy
+    drivers/        the seam to the drivers: one file each, no policy
     config.py       options, defaults, checks
     client_options.py  X DevAPI's form of them
     session.py      what a clean session is, and how one is made clean again

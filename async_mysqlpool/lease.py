@@ -348,11 +348,6 @@ class PooledCursor(Guarded):
         else:
             await connection.run(self._target.close())
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """A call that talks to the server."""
         if self._pending:

@@ -216,7 +216,7 @@ def is_failover(number: int | None, message: str) -> bool:
     """Whether the error says that the server has become read-only under us.
 
     1290 is shared with other options (--secure-file-priv, --skip-grant-tables), so its text decides. 1792 is also
-    what a transaction of the user's own, begun READ ONLY, gets: replacing a connection then costs little.
+    what a transaction of the user's own, begun READ ONLY, gets; the caller knows whether there was one.
     """
     return number in _READ_ONLY or (number == 1290 and "read-only" in message.replace("_", "-"))
 
