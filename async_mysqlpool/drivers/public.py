@@ -110,7 +110,7 @@ class PublicDriver:
         return None
 
     async def close(self, raw: Any) -> None:
-        """Politely, in the driver's own way."""
+        """Politely, in the driver's own way; that does not wait until the server has hung up."""
         result = getattr(raw, "ensure_closed", raw.close)()
         if inspect.isawaitable(result):
             await result
