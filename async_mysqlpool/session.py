@@ -40,7 +40,6 @@ __all__ = [
     "identify",
     "is_clean",
     "left_open",
-    "note_statement",
     "reset",
     "resets_all",
     "set_up",
@@ -53,18 +52,6 @@ _IDENTITY = "@@hostname, @@port, @@server_id"
 _ROLLBACK = Command(COM_QUERY, b"ROLLBACK")
 # An init_command that is a plain SET has one OK packet for a reply, so it can travel with the reset.
 _PLAIN_SET = re.compile(r"\s*SET\s[^;]*;?\s*", re.IGNORECASE)
-# What reset="auto" takes for harmless: statements of these kinds, unless they hold a word of those. The server's
-# session tracker sees neither variables assigned in a SELECT, nor named locks, nor LAST_INSERT_ID().
-_HARMLESS = re.compile(r"\s*(?:select|show|update|delete|explain|describe|desc)\b")
-_HARMFUL = re.compile(r"@|:=|\binto\b|lock|last_insert_id|nextval|lastval|setval|/\*!|;\s*\S")
-_READ_ONLY = re.compile(r"\btransaction\b[^']*\bread\s+only\b|\btransaction_read_only\b|\btx_read_only\b")
-_WRITE = re.compile(r"\s*(?:insert|update|delete|replace|load)\b")
-_DROP = re.compile(r"\bdrop\s+(?:database|schema)\b")
-_USE = re.compile(r"\b(?:use|role)\b")
-_LOCK = re.compile(
-    r"\b(?:get_lock|release_lock|release_all_locks|lock\s+tables?|unlock\s+tables?|with\s+read\s+lock)\b"
-)
-_UNLOCK = re.compile(r"\b(?:release_lock|release_all_locks|unlock\s+tables?)\b")
 
 
 class ResetRefusedError(Exception):
@@ -254,23 +241,6 @@ async def reset(driver: Driver, entry: Entry, mode: Reset) -> None:
 async def _database(driver: Driver, raw: Any) -> str | None:
     name: str | None = (await driver.execute(raw, "SELECT DATABASE()"))[0][0]
     return name
-
-
-def note_statement(entry: Entry, query: str | bytes) -> None:
-    """What a statement may do to the session beyond its own rows, as far as its text tells."""
-    text = (query.decode("latin-1") if isinstance(query, bytes) else query).lower()
-    if not entry.dirty:
-        entry.dirty = _HARMLESS.match(text) is None or _HARMFUL.search(text) is not None
-    if "read" in text and _READ_ONLY.search(text) is not None:
-        entry.read_only = True
-    if not entry.wrote:
-        entry.wrote = _WRITE.match(text) is not None
-    if "drop" in text and _DROP.search(text) is not None:
-        entry.moved = True  # the current database may have been dropped
-    if ("use" in text or "role" in text) and _USE.search(text) is not None:
-        entry.moved = True  # an index hint says USE as well, which costs one small command at the next reset
-    if "lock" in text and _LOCK.search(text) is not None:
-        entry.locked = not _UNLOCK.search(text)
 
 
 def resets_all(mode: Reset) -> bool:

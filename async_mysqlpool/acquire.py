@@ -1,0 +1,202 @@
+"""Acquire: the fast path, and the slow one with its deadline, its account of how it ended, an error that explains."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from async_mysqlpool import events
+from async_mysqlpool.entry import Entry, State
+from async_mysqlpool.errors import (
+    AcquireTimeoutError,
+    ConfigurationError,
+    PoolClosedError,
+    PoolDeadlockError,
+    PoolError,
+    QueueFullError,
+)
+from async_mysqlpool.lease import PooledConnection
+from async_mysqlpool.stats import describe_holders
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import TracebackType
+
+    from async_mysqlpool.capacity import Capacity
+    from async_mysqlpool.entry import Site
+    from async_mysqlpool.stats import Lease, PoolStats
+
+__all__ = ["Acquire", "check_timeout"]
+
+
+class Pool(Protocol):
+    """What is borrowed from, and what the errors tell about it."""
+
+    def ready(self) -> Capacity:
+        """The capacity, if there is one here and now."""
+        ...
+
+    def stats(self) -> PoolStats:
+        """The numbers of this moment."""
+        ...
+
+    def leases(self) -> list[Lease]:
+        """Who holds a connection, the longest first."""
+        ...
+
+
+class Acquire:
+    """What `acquire` returns: await it, or use it with `async with`.
+
+    Attributes:
+        phase: what the slow path waits for at the moment; the timeout error says it.
+    """
+
+    __slots__ = ("_connection", "_pool", "_site", "_timeout", "phase")
+
+    def __init__(self, pool: Pool, timeout: float | None, site: Site) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._site = site
+        self._connection: PooledConnection | None = None
+        self.phase = "queueing"
+
+    def __await__(self) -> Generator[Any, None, PooledConnection]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> PooledConnection:
+        capacity = self._pool.ready()
+        now = started = capacity.loop.time()
+        entry = capacity.take_now(now)
+        if entry is None:
+            entry = await self._wait(capacity, started)
+            now = capacity.loop.time()
+        capacity.journal.counters.acquired += 1
+        entry.lend(now, self._site, asyncio.current_task())
+        if capacity.journal.observed:
+            capacity.journal.acquired(entry, now - started)
+        self._connection = connection = PooledConnection(capacity, entry)
+        return connection
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _wait(self, capacity: Capacity, started: float) -> Entry:
+        """A connection within the timeout from `started` on (the loop's time), after everybody who came before."""
+        journal = capacity.journal
+        entry: Entry | None = None
+        try:
+            if self._timeout == 0:
+                entry = await capacity.take_without_waiting(self)
+            else:
+                if capacity.config.max_waiting is not None:
+                    _check_queue(self._pool, capacity, capacity.config.max_waiting)
+                deadline = None if self._timeout is None else started + self._timeout
+                held = _held_by_this_task(capacity)
+                if held is None:
+                    entry = await capacity.take(self, deadline)
+                else:
+                    with _nested(capacity, held, self._site, patient=deadline is not None):
+                        entry = await capacity.take(self, deadline)
+        except TimeoutError:
+            pass
+        except BaseException as exc:
+            if isinstance(exc, PoolError):
+                journal.counters.refused += 1
+            else:
+                journal.counters.cancelled += 1
+            _tell(capacity, exc, started)
+            raise
+        waited = capacity.loop.time() - started
+        journal.counters.waited += 1
+        journal.counters.wait_time += waited
+        if entry is None:
+            journal.counters.timeouts += 1
+            error = _timed_out(self._pool, capacity, self.phase, waited)
+            _tell(capacity, error, started)
+            raise error from capacity.connect_error
+        if entry.state is State.CLOSED:  # terminate() came between the hand-over and this task's turn
+            raise PoolClosedError(f"pool {capacity.name} is closed")
+        return entry
+
+
+def _held_by_this_task(capacity: Capacity) -> Entry | None:
+    task = asyncio.current_task()
+    for entry in capacity.entries:
+        if entry.task is task and task is not None:
+            return entry
+    return None
+
+
+@contextmanager
+def _nested(capacity: Capacity, held: Entry, site: Site, patient: bool) -> Generator[None]:
+    """Note that a task which holds a connection waits for another one.
+
+    A task that holds all of them itself waits as long as it was told to: perhaps it is prepared for that.
+
+    Raises:
+        PoolDeadlockError: with this one, every connection is held by such a task.
+    """
+    task = held.task
+    if task is None or not capacity.permits.locked():
+        yield
+        return
+    capacity.journal.nested(capacity.lease(held), site)
+    capacity.nested[task] = site
+    try:
+        alone = patient and len(capacity.nested) == 1
+        if not alone and capacity.permits.free <= 0 and all(e.task in capacity.nested for e in capacity.entries):
+            raise PoolDeadlockError(_deadlock(capacity))
+        yield
+    finally:
+        capacity.nested.pop(task, None)
+
+
+def _deadlock(capacity: Capacity) -> str:
+    tasks = "; ".join(
+        f"task {entry.task.get_name()!r} holds one acquired at {entry.site} and waits at {capacity.nested[entry.task]}"
+        for entry in capacity.entries
+        if entry.task is not None
+    )
+    return (
+        f"pool {capacity.name}: all {len(capacity.entries)} connections are held by tasks that wait for another one, "
+        f"so none of them can go on: {tasks}. Let a task borrow one connection at a time, or raise max_size"
+    )
+
+
+def check_timeout(timeout: object) -> None:
+    """Of one call.
+
+    Raises:
+        ConfigurationError: it is not a time.
+    """
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
+        raise ConfigurationError(f"timeout must be a number of seconds, 0 or more, or None, not {timeout!r}")
+
+
+def _check_queue(pool: Pool, capacity: Capacity, limit: int) -> None:
+    permits = capacity.permits
+    if permits.locked() and permits.waiting >= limit:
+        raise QueueFullError(
+            f"pool {capacity.name}: {permits.waiting} tasks wait already (max_waiting={limit}); {pool.stats()}; "
+            f"{describe_holders(pool.leases())}"
+        )
+
+
+def _timed_out(pool: Pool, capacity: Capacity, phase: str, waited: float) -> AcquireTimeoutError:
+    stats, last = pool.stats(), capacity.connect_error
+    failed = f"; the last connect failed: {last}" if last else ""
+    return AcquireTimeoutError(
+        f"pool {capacity.name}: no connection after {waited:.2f} s of {phase}; {stats}; "
+        f"{describe_holders(pool.leases())}{failed}",
+        phase=phase,
+        stats=stats,
+    )
+
+
+def _tell(capacity: Capacity, error: BaseException, started: float) -> None:
+    capacity.journal.emit(lambda: events.AcquireFailed(capacity.name, error, capacity.loop.time() - started))
