@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import OrderedDict
+import math
+from collections import OrderedDict, deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -22,41 +23,59 @@ T = TypeVar("T")
 
 
 class Deadlines:
-    """Lets futures end in TimeoutError, with one timer for all of them: waiters come and go too fast for one each."""
+    """Lets futures end in TimeoutError, with one timer for all of them: waiters come and go too fast for one each.
+
+    Most deadlines come in ascending order, everybody having the same timeout: those stand in a line, where coming and
+    going costs the same however many there are. The others are in a heap.
+    """
 
     def __init__(self) -> None:
+        self._line: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._heap: list[tuple[float, int, asyncio.Future[Any]]] = []
         self._number = count()
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
 
     def watch(self, waiter: asyncio.Future[Any], deadline: float) -> None:
         """Fail `waiter` at `deadline` (the loop's time) unless it is done by then."""
-        heap = self._heap
-        while heap and heap[0][2].done():  # served long ago; those with the earliest deadline usually are
-            heapq.heappop(heap)
-        heapq.heappush(heap, (deadline, next(self._number), waiter))
-        if self._timer is None or deadline < self._timer.when():
-            self._set_timer(waiter.get_loop())
+        line = self._line
+        while line and line[0][1].done():  # served long ago; those with the earliest deadline usually are
+            line.popleft()
+        if not line or deadline >= line[-1][0]:
+            line.append((deadline, waiter))
+        else:
+            heapq.heappush(self._heap, (deadline, next(self._number), waiter))
+        if deadline < self._rings_at:
+            self._set_timer(waiter.get_loop(), deadline)
 
-    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(self._heap[0][0], self._ring, loop) if self._heap else None
+        self._timer = loop.call_at(when, self._ring, loop)
+        self._rings_at = when
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer, self._rings_at = None, math.inf
         now = loop.time()
-        while self._heap and (self._heap[0][0] <= now or self._heap[0][2].done()):
-            waiter = heapq.heappop(self._heap)[2]
-            if not waiter.done():
-                waiter.set_exception(TimeoutError())
-        self._timer = None
-        self._set_timer(loop)
+        line, heap = self._line, self._heap
+        while line and (line[0][0] <= now or line[0][1].done()):
+            _time_out(line.popleft()[1])
+        while heap and (heap[0][0] <= now or heap[0][2].done()):
+            _time_out(heapq.heappop(heap)[2])
+        if line or heap:
+            self._set_timer(loop, min(waiting[0][0] for waiting in (line, heap) if waiting))
 
     def stop(self) -> None:
         """Watch nobody any more."""
+        self._line.clear()
         self._heap.clear()
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _time_out(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
 
 
 class FairSemaphore(asyncio.Semaphore, Generic[T]):
@@ -120,6 +139,7 @@ class FairSemaphore(asyncio.Semaphore, Generic[T]):
         try:
             return await waiter
         except BaseException:
+            self._queue.pop(waiter, None)
             if was_served(waiter):
                 gift = waiter.result()
                 if gift is None:
@@ -127,8 +147,6 @@ class FairSemaphore(asyncio.Semaphore, Generic[T]):
                 else:
                     self._refused(gift)
             raise
-        finally:
-            self._queue.pop(waiter, None)
 
     def hand_over(self, gift: T) -> bool:
         """Give the caller's permit, and what goes along, to whoever has waited longest; False if nobody waits."""
