@@ -52,7 +52,7 @@ class AsyncmyDriver(PyMySQLFamily):
         transport: asyncio.Transport | None = raw._transport
         return transport
 
-    def restore(self, raw: Any, snapshot: dict[str, Any]) -> None:
+    def restore(self, raw: Any, snapshot: tuple[Any, ...]) -> None:
         """The server forgets prepared statements with the rest, so the driver's cache of them has to as well."""
         super().restore(raw, snapshot)
         if raw._stmt_cache:

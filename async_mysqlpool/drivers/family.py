@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.drivers.base import ConnectParams
 
-_REMEMBERED = ("_charset", "_encoding", "_db", "autocommit_mode", "server_status")
-
 
 class PyMySQLFamily(TransportDriver):
     """The larger part of both adapters."""
@@ -45,15 +43,14 @@ class PyMySQLFamily(TransportDriver):
         rows: Sequence[Sequence[Any]] = raw._result.rows or ()
         return rows
 
-    def snapshot(self, raw: Any) -> dict[str, Any]:
+    def snapshot(self, raw: Any) -> tuple[Any, ...]:
         """Attributes that `autocommit()`, `set_charset()` and every reply change."""
         self.set_status(raw, raw.server_status)
-        return {name: getattr(raw, name) for name in _REMEMBERED}
+        return raw._charset, raw._encoding, raw._db, raw.autocommit_mode, raw.server_status
 
-    def restore(self, raw: Any, snapshot: dict[str, Any]) -> None:
+    def restore(self, raw: Any, snapshot: tuple[Any, ...]) -> None:
         """What the driver believes of the session is right again, its escaping of strings included."""
-        for name, value in snapshot.items():
-            setattr(raw, name, value)
+        raw._charset, raw._encoding, raw._db, raw.autocommit_mode, raw.server_status = snapshot
         raw._result = None
 
     def arguments(self, params: ConnectParams) -> dict[str, Any]:

@@ -24,6 +24,8 @@ __all__ = ["CommandFailedError", "Pipeline", "abort", "encode", "say_goodbye"]
 
 _HEADER = 4  # three bytes of length, one of sequence number
 _BUFFER = 4096  # an OK packet has some ten bytes
+_SHORTEST_OK = 7  # two integers of one byte each, two bytes of flags and of warnings each
+_WIDTHS = {b"\xfc": 3, b"\xfd": 4, b"\xfe": 9}  # of length-encoded integers that start so; all others have one byte
 
 
 class Pipeline(asyncio.BufferedProtocol):
@@ -39,17 +41,15 @@ class Pipeline(asyncio.BufferedProtocol):
     def __init__(
         self, holder: Any, output: str, transport: asyncio.Transport, set_status: Callable[[int], None]
     ) -> None:
-        self._holder = holder
-        self._output = output
         self._transport = transport
         self._set_status = set_status
+        self._cork = _Cork(holder, output)
         self._protocol: asyncio.BaseProtocol = transport.get_protocol()
         self._buffer = memoryview(bytearray(_BUFFER))
         self._start = 0  # of the free part of the buffer; before it lies a packet that is not complete
         self._left = 0
         self._status = 0
         self._error: Exception | None = None
-        self._cork: _Cork | None = None
         self._on_done: list[Callable[[Exception | None], None]] = []
 
     @property
@@ -67,20 +67,19 @@ class Pipeline(asyncio.BufferedProtocol):
                 transport is closed, so that the driver cannot take what follows for good.
             cork: wait for the driver's next write, or for `flush`.
         """
-        self.flush()
+        if self._left:
+            self._cork.pull()
         self._left += count
         self._on_done.append(on_done)
         self._transport.set_protocol(self)
         if cork:
-            self._cork = _Cork(self._holder, self._output, data)
+            self._cork.put(data)
         else:
             self._transport.write(data)
 
     def flush(self) -> None:
-        """Nothing was written in time: what was corked goes alone. The driver may have let go of its output since."""
-        cork, self._cork = self._cork, None
-        if cork is not None and getattr(self._holder, self._output) is cork:
-            cork.write(b"")
+        """Nothing was written in time: what was corked goes alone."""
+        self._cork.pull()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
@@ -88,17 +87,18 @@ class Pipeline(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take complete packets off the front; what is left after the last one is the driver's."""
-        buffer, start, size = self._buffer, 0, self._start + nbytes
+        size = self._start + nbytes
+        data, start = bytes(self._buffer[:size]), 0
         while self._left and size - start >= _HEADER:
-            end = start + _HEADER + int.from_bytes(buffer[start : start + 3], "little")
+            end = start + _HEADER + int.from_bytes(data[start : start + 3], "little")
             if end > size:
                 break
-            self._packet(bytes(buffer[start + _HEADER : end]))
+            self._packet(data[start + _HEADER : end])
             self._left -= 1
             start = end
-        rest = bytes(buffer[start:size])
+        rest = data[start:]
         if self._left:
-            buffer[: len(rest)] = rest
+            self._buffer[: len(rest)] = rest
             self._start = len(rest)
             return
         self._start = 0
@@ -107,7 +107,7 @@ class Pipeline(asyncio.BufferedProtocol):
             _feed(self._protocol, rest)
 
     def _packet(self, payload: bytes) -> None:
-        if payload[0] == 0:
+        if payload[:1] == b"\0" and len(payload) >= _SHORTEST_OK:
             self._status = _ok_status(payload)
         elif self._error is None:
             self._error = _error(payload)
@@ -145,19 +145,29 @@ class Pipeline(asyncio.BufferedProtocol):
 
 
 class _Cork:
-    """Stands in for the object that a driver writes to, until its first write: then `prefix` goes first."""
+    """Stands in for the object that a driver writes to, until its first write: then what is held back goes first."""
 
-    def __init__(self, holder: Any, output: str, prefix: bytes) -> None:
+    def __init__(self, holder: Any, output: str) -> None:
         self._holder = holder
         self._output = output
-        self._prefix = prefix
-        self._target = getattr(holder, output)
-        setattr(holder, output, self)
+        self._target: Any = None
+        self._held = b""
+
+    def put(self, data: bytes) -> None:
+        """Take the place of the driver's object, with `data` to go first."""
+        self._held = data
+        self._target = getattr(self._holder, self._output)
+        setattr(self._holder, self._output, self)
+
+    def pull(self) -> None:
+        """Write what is held back, if it still is. The driver may have let go of its output since."""
+        if getattr(self._holder, self._output) is self:
+            self.write(b"")
 
     def write(self, data: bytes) -> None:
         """Both in one go; the driver has its own object back."""
         setattr(self._holder, self._output, self._target)
-        self._target.write(self._prefix + data)
+        self._target.write(self._held + data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
@@ -211,7 +221,7 @@ def encode(commands: Sequence[Command], query_prefix: bytes = b"") -> bytes:
 
 def _error(payload: bytes) -> CommandFailedError:
     """The number and the text of an ERR packet, without the SQLSTATE between them."""
-    if payload[0] != 0xFF:
+    if payload[:1] != b"\xff":
         return CommandFailedError(2027, f"neither an OK nor an ERR packet: {payload[:20]!r}")
     text = payload[9:] if payload[3:4] == b"#" else payload[3:]
     return CommandFailedError(int.from_bytes(payload[1:3], "little"), text.decode("utf-8", "replace"))
@@ -220,10 +230,9 @@ def _error(payload: bytes) -> CommandFailedError:
 def _ok_status(payload: bytes) -> int:
     """The status flags of an OK packet: they follow two length-encoded integers."""
     position = 1
-    for _ in range(2):
-        first = payload[position]
-        position += 1 if first < 0xFB else {0xFC: 3, 0xFD: 4, 0xFE: 9}[first]
-    return payload[position] | payload[position + 1] << 8
+    position += _WIDTHS.get(payload[position : position + 1], 1)
+    position += _WIDTHS.get(payload[position : position + 1], 1)
+    return int.from_bytes(payload[position : position + 2], "little")
 
 
 def _feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.drivers import pipeline
@@ -41,7 +42,7 @@ class TransportDriver(ABC):
         transport = self.transport(raw)
         if transport is None:
             return None
-        return pipeline.Pipeline(*self.output(raw), transport, lambda status: self.set_status(raw, status))
+        return pipeline.Pipeline(*self.output(raw), transport, partial(self.set_status, raw))
 
     async def run(self, raw: Any, commands: Sequence[Command]) -> None:
         """Through a pipeline of its own."""
