@@ -7,6 +7,7 @@ The map: a file imports only from those before it.
     drivers/        the seam to the drivers: one file each, no policy
     config.py       options, defaults, checks
     client_options.py  X DevAPI's form of them
+    statements.py   what a statement may do to its session, as far as its text tells
     session.py      what a clean session is, and how one is made clean again
     entry.py        one physical connection as the pool sees it
     stats.py        numbers, leases, and the sentences in errors
@@ -18,7 +19,7 @@ The map: a file imports only from those before it.
     killer.py       stops the statements of borrowers that went away
     workers.py      the pool's own tasks: open, clean, check, close, kill
     capacity.py     who gets a connection, how it comes back, where its capacity goes
-    waiting.py      the slow path of acquire: deadline, account, explanation
+    acquire.py      the fast path and the slow one: deadline, account, explanation
     maintenance.py  the background task: a pure plan, and the loop that has it carried out
     forks.py        what a forked child must not do
     queries.py      one-shot helpers

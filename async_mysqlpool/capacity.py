@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
@@ -31,9 +32,9 @@ from async_mysqlpool.workers import Workers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from async_mysqlpool.acquire import Acquire
     from async_mysqlpool.config import PoolConfig
     from async_mysqlpool.drivers import Driver
-    from async_mysqlpool.waiting import Turn
 
 __all__ = ["Capacity"]
 
@@ -95,11 +96,11 @@ class Capacity:
         self.permits.release()
         return None
 
-    async def take(self, turn: Turn, deadline: float | None) -> Entry:
+    async def take(self, acquire: Acquire, deadline: float | None) -> Entry:
         """Wait for a turn, then take an idle connection that proves to be alive, or the next one to come.
 
         Raises:
-            TimeoutError: the deadline (the loop's time) passed; `turn` says in which phase.
+            TimeoutError: the deadline (the loop's time) passed; `acquire` says in which phase.
         """
         entry = await self.permits.turn(deadline)
         if entry is not None:
@@ -108,10 +109,10 @@ class Capacity:
             self.permits.release()
             self.progress.set()
             raise PoolClosedError(f"pool {self.name} is closed")
-        entry = await self._checked_idle(turn, deadline)
+        entry = await self._checked_idle(acquire, deadline)
         if entry is not None:
             return entry
-        turn.phase = "connecting"
+        acquire.phase = "connecting"
         waiter: asyncio.Future[Entry] = self.loop.create_future()
         self.wanted[waiter] = None
         if deadline is not None:
@@ -127,16 +128,16 @@ class Capacity:
         finally:
             self.wanted.pop(waiter, None)
 
-    async def take_without_waiting(self, turn: Turn) -> Entry | None:
+    async def take_without_waiting(self, acquire: Acquire) -> Entry | None:
         """An idle connection or none; then one is opened for whoever comes next, if there is room."""
         if not self.permits.take():
             return None
-        entry = await self._checked_idle(turn, None)
+        entry = await self._checked_idle(acquire, None)
         if entry is None:
             self.workers.open_one(unconditional=True)
         return entry
 
-    async def _checked_idle(self, turn: Turn, deadline: float | None) -> Entry | None:
+    async def _checked_idle(self, acquire: Acquire, deadline: float | None) -> Entry | None:
         """The caller has a permit; it goes with the connection, and comes back if the caller is cancelled here."""
         patience = self.config.validation_timeout
         while not self.idle.empty():
@@ -146,7 +147,7 @@ class Capacity:
             elif not entry.suspect and self.loop.time() - entry.released_at < self.config.validate_after:
                 return entry
             else:
-                turn.phase = "validating"
+                acquire.phase = "validating"
                 remaining = patience if deadline is None else deadline - self.loop.time()
                 if await self.workers.answers(entry, min(patience, remaining)):
                     return entry
@@ -234,10 +235,9 @@ class Capacity:
         """
         if self.config.on_connect is not None and session.resets_all(self.config.reset):
             return False
-        somebody_waits = self.waiting > 0
-        begun = session.begin_reset(
-            self.driver, entry, self.config.reset, somebody_waits, lambda error: self._reset_done(entry, error)
-        )
+        somebody_waits = bool(self.wanted or self.permits.waiting)
+        done = partial(self._reset_done, entry)
+        begun = session.begin_reset(self.driver, entry, self.config.reset, somebody_waits, done)
         if begun:
             self.offer(entry)
             if somebody_waits and entry.pipeline is not None:

@@ -13,6 +13,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from async_mysqlpool import forks, maintenance
+from async_mysqlpool.acquire import Acquire, check_timeout
 from async_mysqlpool.capacity import Capacity
 from async_mysqlpool.client_options import read_client_options
 from async_mysqlpool.config import Options, build_config
@@ -28,10 +29,9 @@ from async_mysqlpool.journal import logger
 from async_mysqlpool.lease import PooledConnection, caller
 from async_mysqlpool.queries import Queries
 from async_mysqlpool.stats import Counters, Lease, PoolStats, describe_holders
-from async_mysqlpool.waiting import wait_for_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -118,7 +118,7 @@ class ConnectionPool(Queries):
         """
         if self._life is _Life.NEW:
             self._start()
-        capacity = self._ready()
+        capacity = self.ready()
         if not wait:
             return
         try:
@@ -273,26 +273,16 @@ class ConnectionPool(Queries):
             QueueFullError: `max_waiting` tasks wait already.
             ConnectError: a new connection was needed, and could not be opened.
             PoolClosedError, WrongEventLoopError, ForkedPoolError: the pool cannot be used, here or at all.
+            ConfigurationError: `timeout` is not a time.
         """
+        if timeout is _DEFAULT:
+            timeout = self._config.queue_timeout
+        else:
+            check_timeout(timeout)
         return Acquire(self, timeout, caller())
 
     def _borrow(self, site: Site) -> Acquire:
-        return Acquire(self, _DEFAULT, site)
-
-    async def borrowed(self, timeout: float | _Default | None, site: Site) -> PooledConnection:
-        """A connection, acquired on behalf of `site`."""
-        capacity = self._ready()
-        now = started = capacity.loop.time()
-        entry = capacity.take_now(now)
-        if entry is None:
-            limit = self._config.queue_timeout if timeout is _DEFAULT else timeout
-            entry = await wait_for_turn(self, capacity, limit, started, site)
-            now = capacity.loop.time()
-        capacity.journal.counters.acquired += 1
-        entry.lend(now, site, asyncio.current_task())
-        if capacity.journal.observed:
-            capacity.journal.acquired(entry, now - started)
-        return PooledConnection(capacity, entry)
+        return Acquire(self, self._config.queue_timeout, site)
 
     def release(self, connection: PooledConnection) -> None:
         """Give a connection back. Harmless when it went back before.
@@ -304,7 +294,12 @@ class ConnectionPool(Queries):
             raise ValueError(f"{connection!r} was not acquired from pool {self._name}")
         connection.close()
 
-    def _ready(self) -> Capacity:
+    def ready(self) -> Capacity:
+        """The pool's inside, for those who build on it.
+
+        Raises:
+            PoolClosedError, WrongEventLoopError, ForkedPoolError: it cannot be used, here or at all.
+        """
         if self._life is not _OPEN or asyncio.get_running_loop() is not self._loop:
             self._check_loop()
             raise self._closed_error()
@@ -396,7 +391,7 @@ class ConnectionPool(Queries):
         Raises:
             ConfigurationError: impossible sizes; nothing is changed.
         """
-        capacity = self._ready()
+        capacity = self.ready()
         low = self._min_size if min_size is None else min_size
         high = self._max_size if max_size is None else max_size
         build_config(None, {"min_size": low, "max_size": high})
@@ -407,11 +402,11 @@ class ConnectionPool(Queries):
 
     def expire(self) -> None:
         """Replace every connection: idle ones now, borrowed ones as they come back."""
-        self._ready().expire("expired")
+        self.ready().expire("expired")
 
     async def check(self) -> None:
         """Ping every idle connection now and replace those that do not answer within `validation_timeout`."""
-        await self._ready().check()
+        await self.ready().check()
 
     def abandon(self) -> None:
         """In a forked child: never touch the parent's sockets, not even to close them."""
@@ -422,28 +417,3 @@ class ConnectionPool(Queries):
     def __repr__(self) -> str:
         state = str(self.stats()) if self._life is _Life.OPEN else self._life.name.lower()
         return f"<ConnectionPool {self._name} via {self._driver.name}: {state}>"
-
-
-class Acquire:
-    """What `acquire` returns: await it, or use it with `async with`."""
-
-    __slots__ = ("_connection", "_pool", "_site", "_timeout")
-
-    def __init__(self, pool: ConnectionPool, timeout: float | _Default | None, site: Site) -> None:
-        self._pool = pool
-        self._timeout = timeout
-        self._site = site
-        self._connection: PooledConnection | None = None
-
-    def __await__(self) -> Generator[Any, None, PooledConnection]:
-        return self._pool.borrowed(self._timeout, self._site).__await__()
-
-    async def __aenter__(self) -> PooledConnection:
-        self._connection = connection = await self._pool.borrowed(self._timeout, self._site)
-        return connection
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._connection is not None:
-            self._connection.close()
