@@ -182,14 +182,14 @@ class Capacity:
         self.connect_error = None
         self.changed.set()
 
-    def connect_failed(self, error: ConnectError) -> None:
-        """A worker could not: that is an answer for those whom no other connection can serve."""
+    def connect_failed(self, error: ConnectError, hope: bool) -> None:
+        """A worker could not: an answer for those whom no other connection, or with `hope` attempt, can serve."""
         self.journal.connect_failed(error, after=self.connect_error)
         self.connect_error = error
         self.progress.set()
         others = self.living > 0
-        if isinstance(error, ServerUnavailableError) and (others or self.workers.dialling > 1):
-            return  # a connection that is out, or another attempt, may serve those who wait
+        if isinstance(error, ServerUnavailableError) and (others or hope):
+            return
         self.fail_waiters(lambda: again(error), queued=not others)
 
     def fail_waiters(self, make_error: Callable[[], Exception], queued: bool = True) -> None:

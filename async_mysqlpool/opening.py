@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import random
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
-from async_mysqlpool.drivers.base import ConnectParams, is_server_full, is_unavailable
+from async_mysqlpool.drivers.base import ConnectParams, is_disconnect, is_server_full, is_unavailable
 from async_mysqlpool.errors import ConnectError, ServerFullError, ServerUnavailableError
 from async_mysqlpool.journal import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from async_mysqlpool.config import PoolConfig
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.entry import Entry
@@ -38,20 +41,40 @@ class Backoff:
     def __init__(self) -> None:
         self._pause = 0.0
         self._not_before = 0.0
+        self._step = -math.inf  # when the last one began to fail
+        self._failing_since = math.inf  # the first failure of which nobody was told yet
+
+    @property
+    def failing(self) -> bool:
+        """Whether no attempt has succeeded since one failed."""
+        return self._pause > 0
 
     def pausing(self, now: float) -> bool:
         """Whether it is too early for an attempt."""
         return self._not_before > now
 
     def failed(self, started: float, now: float) -> None:
-        """Attempts that were under way together count as one step."""
-        if started >= self._not_before:
+        """Attempts that were under way together count as one step; the pause begins when the last one has failed."""
+        if started > self._step:
             self._pause = min(self.CEILING, self._pause * 2 or self.FIRST)
-            self._not_before = now + self._pause * random.uniform(0.5, 1.0)  # noqa: S311
+            self._step = now
+        self._failing_since = min(self._failing_since, now)
+        self._not_before = now + self._pause * random.uniform(0.5, 1.0)  # noqa: S311
+
+    def hope(self, under_way: Iterable[float]) -> bool:
+        """Whether an attempt, of those that started at these times, may still serve the waiters.
+
+        Those can that were under way when the first one failed. Later ones are no new hope: there is always another.
+        """
+        if any(started <= self._failing_since for started in under_way):
+            return True
+        self._failing_since = math.inf
+        return False
 
     def succeeded(self) -> None:
         """The server is there."""
         self._pause = self._not_before = 0.0
+        self._step, self._failing_since = -math.inf, math.inf
 
     async def wait(self) -> None:
         """Until an attempt may start."""
@@ -76,8 +99,11 @@ class Connector:
         if not driver.resets:
             self._do_without_reset()
 
-    async def connect(self, entry: Entry) -> None:
+    async def connect(self, entry: Entry, persistent: bool) -> None:
         """Fill `entry` with a connection that is ready to be lent.
+
+        When `persistent`, an attempt that was cut half-way is made once more: something answers there, and whatever
+        hung up on us may have been a server going down, or a proxy whose server did, with the next one up already.
 
         Raises:
             ConnectError: the server refuses us, or an option makes no sense to it.
@@ -87,7 +113,13 @@ class Connector:
         config = self._config
         try:
             async with asyncio.timeout(config.connect_timeout):
-                await self._connect(entry)
+                try:
+                    await self._connect(entry)
+                except Exception as exc:
+                    if not (persistent and self._was_cut(exc)):
+                        raise
+                    self.abort(entry)
+                    await self._connect(entry)
         except BaseException as exc:
             self.abort(entry)
             if not isinstance(exc, Exception):
@@ -117,6 +149,9 @@ class Connector:
             self.abort(entry)
             self._do_without_reset()
             await self._connect(entry)
+
+    def _was_cut(self, exc: Exception) -> bool:
+        return isinstance(exc, (ConnectionResetError, EOFError)) or is_disconnect(self._driver.error_number(exc))
 
     def _do_without_reset(self) -> None:
         if session.resets_all(self._wishes.reset):

@@ -87,12 +87,13 @@ class Workers:
         capacity.entries.add(entry)
         self.dialling += 1
         try:
-            await self.connector.connect(entry)
+            await self.connector.connect(entry, persistent=not self._backoff.failing)
             await self._run_hook(entry)
         except ConnectError as exc:
             capacity.gone(entry, "broken", keep_permit=True)
             self._backoff.failed(started, self._loop.time())
-            capacity.connect_failed(exc)
+            under_way = (other.created_at for other in capacity.entries if other.state is State.OPENING)
+            capacity.connect_failed(exc, self._backoff.hope(under_way))
             return None
         except BaseException:
             capacity.gone(entry, "shutdown", keep_permit=True)

@@ -61,6 +61,47 @@ async def test_fifty_waiters_hear_of_a_dead_server_within_one_connect(server):  
         await check_whole(pool, server)
 
 
+async def test_attempts_that_always_overlap_do_not_keep_those_who_wait_in_hope(server):
+    server.connect.set(Step(1.0, FakeError(2003, "no route to host")))
+    async with make_pool(server, max_size=10, max_connecting=4, queue_timeout=600) as pool:
+        waiters = []
+        for _ in range(4):
+            waiters.append(start(borrow(pool)))
+            await asyncio.sleep(0.25)
+        begun = now() - 1.0
+        with pytest.raises(ServerUnavailableError):
+            await waiters[0]
+        assert now() - begun == pytest.approx(1.75, abs=0.01)  # when the last of those failed that ran with the first
+        results = await asyncio.gather(*waiters, return_exceptions=True)
+        assert {type(result) for result in results} == {ServerUnavailableError}
+        assert now() - begun == pytest.approx(1.75, abs=0.01)
+        server.connect.set(slow(0))
+        await asyncio.sleep(5)
+        await check_whole(pool, server)
+
+
+@pytest.mark.parametrize(
+    "error", [FakeError(2013, "Lost connection during query"), ConnectionResetError(104, "reset by peer"), EOFError()]
+)
+async def test_a_connect_that_was_cut_half_way_is_tried_once_more(server, error):
+    server.connect.next(Step(0.1, error), slow(0.1))
+    async with make_pool(server, queue_timeout=30) as pool:
+        started = now()
+        await borrow(pool)
+        assert now() - started == pytest.approx(0.2, abs=0.01)  # at once, without the pause after a failure
+        assert pool.stats().connect_failures == 0
+        server.connect.set(Step(0.1, error))
+        pool.expire()
+        with pytest.raises(ServerUnavailableError):
+            await borrow(pool)
+        assert server.connect.calls == 4  # once more, not for ever
+        with pytest.raises(ServerUnavailableError):
+            await borrow(pool)
+        assert server.connect.calls == 5  # and not as long as the server is known to be away
+        server.connect.set(slow(0))
+        await check_whole(pool, server)
+
+
 async def test_connects_to_a_dead_server_are_paced(server):  # SCENARIOS 91, 103
     server.stop()
     async with make_pool(server, max_size=10, queue_timeout=5) as pool:

@@ -84,9 +84,8 @@ async def test_all_connections_cut_under_load(load, pools, proxy, whole):
     load.going = False
     await running
     assert load.wrong == []
-    told = [error for error in load.errors if isinstance(error, PoolError)]
-    assert {type(error) for error in told} <= {ServerUnavailableError}  # those for whom a connect was cut
-    assert len(load.errors) - len(told) <= 10 * pool.max_size
+    assert not [error for error in load.errors if isinstance(error, PoolError)]  # a connect that was cut is made again
+    assert len(load.errors) <= 10 * pool.max_size
     assert proxy.attempts <= 12 * pool.max_size  # each was replaced once, and a connect may be cut as well
     await whole(pool)
 
