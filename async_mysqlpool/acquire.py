@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from async_mysqlpool.capacity import Capacity
-    from async_mysqlpool.entry import Site
     from async_mysqlpool.stats import Lease, PoolStats
 
 __all__ = ["Acquire", "check_timeout"]
@@ -55,7 +54,7 @@ class Acquire:
 
     __slots__ = ("_connection", "_pool", "_site", "_timeout", "phase")
 
-    def __init__(self, pool: Pool, timeout: float | None, site: Site) -> None:
+    def __init__(self, pool: Pool, timeout: float | None, site: object) -> None:
         self._pool = pool
         self._timeout = timeout
         self._site = site
@@ -133,7 +132,7 @@ def _held_by_this_task(capacity: Capacity) -> Entry | None:
 
 
 @contextmanager
-def _nested(capacity: Capacity, held: Entry, site: Site, patient: bool) -> Generator[None]:
+def _nested(capacity: Capacity, held: Entry, site: object, patient: bool) -> Generator[None]:
     """Note that a task which holds a connection waits for another one.
 
     A task that holds all of them itself waits as long as it was told to: perhaps it is prepared for that.

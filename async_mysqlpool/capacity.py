@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
 from async_mysqlpool.drivers.base import is_disconnect, is_failover, is_server_error
-from async_mysqlpool.entry import Entry, Site, State
+from async_mysqlpool.entry import Entry, State
 from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
 from async_mysqlpool.journal import Journal
 from async_mysqlpool.opening import again
@@ -64,7 +64,7 @@ class Capacity:
         self.changed = asyncio.Event()  # wakes the maintenance
         self.connect_error: ConnectError | None = None  # of the last attempt; None once one succeeded
         self.closing = False
-        self.nested: dict[asyncio.Task[Any], Site] = {}  # tasks that hold a connection and wait for another one
+        self.nested: dict[asyncio.Task[Any], object] = {}  # tasks that hold a connection and wait for another one
         self.journal = Journal(name, config.observers)
         self.workers = Workers(self)
 

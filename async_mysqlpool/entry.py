@@ -128,11 +128,11 @@ class Entry:
         self.doubt: str | None = None
         self.suspect = False
         self.uses = 0
-        self.site: Site | None = None
+        self.site: object | None = None
         self.task: asyncio.Task[Any] | None = None
         self.warned = False
 
-    def lend(self, now: float, site: Site, task: asyncio.Task[Any] | None) -> None:
+    def lend(self, now: float, site: object, task: asyncio.Task[Any] | None) -> None:
         """A borrower has it from now on."""
         self.state = State.IN_USE
         self.acquired_at = now

@@ -11,7 +11,7 @@ from async_mysqlpool.stats import Counters, Lease
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from async_mysqlpool.entry import Entry, Site
+    from async_mysqlpool.entry import Entry
     from async_mysqlpool.errors import ConnectError
 
 __all__ = ["Journal", "logger"]
@@ -85,7 +85,7 @@ class Journal:
         )  # fmt: skip
         self.emit(lambda: events.StatementKilled(self.pool, entry.connection_id, False))
 
-    def nested(self, holding: Lease, waiting: Site) -> None:
+    def nested(self, holding: Lease, waiting: object) -> None:
         """A task that holds a connection has to wait for another one; each pair of places is logged once."""
         places = (holding.site, str(waiting))
         if places not in self._nested and len(self._nested) < _REMEMBERED:

@@ -18,7 +18,7 @@ from async_mysqlpool.capacity import Capacity
 from async_mysqlpool.client_options import read_client_options
 from async_mysqlpool.config import Options, build_config
 from async_mysqlpool.drivers import load_driver
-from async_mysqlpool.entry import Site, State
+from async_mysqlpool.entry import State
 from async_mysqlpool.errors import (
     ForkedPoolError,
     PoolClosedError,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from async_mysqlpool.config import Reset
     from async_mysqlpool.drivers import Driver
 
 __all__ = ["ConnectionPool"]
@@ -261,12 +262,14 @@ class ConnectionPool(Queries):
 
     # -- acquire and release --------------------------------------------------------------------------------------
 
-    def acquire(self, timeout: float | _Default | None = _DEFAULT) -> Acquire:
+    def acquire(self, timeout: float | _Default | None = _DEFAULT, *, site: object | None = None) -> Acquire:
         """Borrow a connection: ``async with pool.acquire() as conn``, or ``conn = await pool.acquire()`` and release.
 
         Args:
             timeout: seconds, one deadline over queueing, connecting and validating; None waits for ever; 0 does not
                 wait at all (an idle connection is still checked). Default: the pool's `queue_timeout`.
+            site: what errors, events and the log say of where it was acquired, for code that borrows on behalf of other
+                code; its ``str()`` is asked for when needed. Default: the caller's file and line.
 
         Raises:
             AcquireTimeoutError: nothing came in time; says who holds the connections.
@@ -279,10 +282,7 @@ class ConnectionPool(Queries):
             timeout = self._config.queue_timeout
         else:
             check_timeout(timeout)
-        return Acquire(self, timeout, caller())
-
-    def _borrow(self, site: Site) -> Acquire:
-        return Acquire(self, self._config.queue_timeout, site)
+        return Acquire(self, timeout, site or caller())
 
     def release(self, connection: PooledConnection) -> None:
         """Give a connection back. Harmless when it went back before.
@@ -329,6 +329,11 @@ class ConnectionPool(Queries):
     def driver(self) -> Driver:
         """The adapter of the driver in use."""
         return self._driver
+
+    @property
+    def reset(self) -> Reset:
+        """How sessions are made clean."""
+        return self._config.reset
 
     @property
     def closed(self) -> bool:

@@ -30,7 +30,7 @@ class Queries(ABC):
         """The driver's adapter."""
 
     @abstractmethod
-    def _borrow(self, site: Site) -> AbstractAsyncContextManager[PooledConnection]:
+    def acquire(self, *, site: object | None = None) -> AbstractAsyncContextManager[PooledConnection]:
         """A connection for a block, acquired on behalf of `site`."""
 
     def cursor(self, cursor_class: Any = None) -> AbstractAsyncContextManager[PooledCursor]:
@@ -41,7 +41,7 @@ class Queries(ABC):
         Args:
             cursor_class: one of the driver's cursor classes, such as its ``DictCursor``; None for the default.
         """
-        return transaction.cursor_block(self._borrow(caller()), cursor_class)
+        return transaction.cursor_block(self.acquire(site=caller()), cursor_class)
 
     def transaction(
         self, isolation: Isolation | None = None, read_only: bool = False
@@ -58,7 +58,7 @@ class Queries(ABC):
     async def _transaction(
         self, site: Site, isolation: Isolation | None = None, read_only: bool = False
     ) -> AsyncGenerator[PooledConnection]:
-        async with self._borrow(site) as connection, connection.transaction(isolation, read_only):
+        async with self.acquire(site=site) as connection, connection.transaction(isolation, read_only):
             yield connection
 
     # The following are plain functions that return coroutines, so that the caller is still on the stack.
@@ -94,7 +94,7 @@ class Queries(ABC):
     async def _one_shot(
         self, site: Site, sql: str, args: Any, cursor_class: Any, result: Callable[[PooledCursor], Awaitable[T]]
     ) -> T:
-        async with transaction.cursor_block(self._borrow(site), cursor_class) as cursor:
+        async with transaction.cursor_block(self.acquire(site=site), cursor_class) as cursor:
             await cursor.execute(sql, args)
             return await result(cursor)
 

@@ -19,6 +19,7 @@ from fastapi import __version__ as _version
 from fastapi.requests import HTTPConnection
 
 from async_mysqlpool import ConnectionPool, PooledConnection
+from async_mysqlpool.entry import Site
 from async_mysqlpool.integrations.starlette import (
     StreamingResponse,
     exception_handlers,
@@ -74,7 +75,7 @@ class GetConnection:
 
     async def __call__(self, connection: HTTPConnection) -> AsyncIterator[PooledConnection]:
         """Called by FastAPI."""
-        async with get_pool(connection, self.name).acquire() as borrowed:
+        async with get_pool(connection, self.name).acquire(site=_endpoint(connection)) as borrowed:
             yield borrowed
 
 
@@ -88,8 +89,18 @@ class GetTransaction:
 
     async def __call__(self, connection: HTTPConnection) -> AsyncIterator[PooledConnection]:
         """Called by FastAPI."""
-        async with get_pool(connection, self.name).transaction(self.isolation, self.read_only) as borrowed:
+        pool = get_pool(connection, self.name)
+        async with (
+            pool.acquire(site=_endpoint(connection)) as borrowed,
+            borrowed.transaction(self.isolation, self.read_only),
+        ):
             yield borrowed
+
+
+def _endpoint(connection: HTTPConnection) -> Site | None:
+    """Whose errors say where: the framework calls a dependency, so the line that acquires tells nothing."""
+    code = getattr(connection.scope.get("endpoint"), "__code__", None)
+    return None if code is None else Site(code, 0)
 
 
 Pool = Annotated[ConnectionPool, Depends(GetPool())]

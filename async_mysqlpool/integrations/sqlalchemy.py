@@ -120,7 +120,7 @@ class _Pooled(MySQLDialect_pymysql):
     async def _borrow(self) -> PooledConnection:
         """SQLAlchemy relies on a transaction that begins by itself."""
         self._loop = asyncio.get_running_loop()
-        lease = await self._lender._borrow(_user())  # pyright: ignore[reportPrivateUsage]
+        lease = await self._lender.acquire(site=_user())
         try:
             if lease.get_autocommit():
                 await lease.autocommit(False)
@@ -145,8 +145,7 @@ class _Pooled(MySQLDialect_pymysql):
 
     async def _give_back(self, lease: PooledConnection) -> None:
         try:
-            mode = self._lender._config.reset  # pyright: ignore[reportPrivateUsage]
-            if not resets_all(mode) and not lease.closed:
+            if not resets_all(self._lender.reset) and not lease.closed:
                 await self._restore_autocommit(lease)
         except BaseException:
             _discard(lease)

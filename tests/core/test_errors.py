@@ -87,6 +87,16 @@ async def test_the_place_is_where_the_user_called_whatever_the_way(server, how):
         await task
 
 
+async def test_code_that_borrows_for_others_says_for_whom(server):
+    async with make_pool(server, max_size=1) as pool:
+        conn = await pool.acquire(site="the monthly report")
+        assert [lease.site for lease in pool.leases()] == ["the monthly report"]
+        assert "acquired at the monthly report" in repr(conn)
+        with pytest.raises(AcquireTimeoutError, match="acquired at the monthly report"):
+            await pool.acquire(timeout=0.1)
+        conn.close()
+
+
 async def test_repr_and_stats_tell_the_state(server):
     async with make_pool(server, name="shop", max_size=3) as pool, pool.acquire():
         assert repr(pool) == "<ConnectionPool shop via fake: 1 in use, 0 idle of 3, 0 waiting>"

@@ -80,4 +80,4 @@ def test_signatures_of_the_contract():
     assert parameters(ConnectionPool.transaction) == {"isolation": None, "read_only": False}
     assert parameters(ConnectionPool.run_transaction)["retries"] == 3
     assert parameters(ConnectionPool.resize) == {"min_size": None, "max_size": None}
-    assert list(parameters(ConnectionPool.acquire)) == ["timeout"]
+    assert list(parameters(ConnectionPool.acquire)) == ["timeout", "site"]

@@ -54,6 +54,12 @@ async def test_all_who_ask_for_a_connection_in_one_request_get_the_same_one(serv
         assert first == second
 
 
+async def test_what_a_dependency_borrows_names_the_endpoint(app: Running):
+    async with client(app) as http:
+        answer = (await http.get("/whose")).json()
+    assert answer["sites"] == answer["here"] * 2
+
+
 async def test_a_commit_that_fails_is_an_error_and_no_false_success(app: Running):
     async with client(app) as http:
         assert (await http.post("/doomed")).status_code == 500

@@ -143,6 +143,13 @@ async def misuse(pool: Pool) -> int:
     return await query(conn, 0)
 
 
+@app.get("/whose")
+async def whose(conn: Connection, transaction: Transaction, pool: Pool) -> dict[str, list[str]]:
+    code = whose.__code__
+    assert len({await query(conn, 0), await query(transaction, 0)}) == 2
+    return {"here": [f"{code.co_filename}:{code.co_firstlineno}"], "sites": [lease.site for lease in pool.leases()]}
+
+
 @app.get("/stats")
 async def stats(pool: Pool) -> dict[str, object]:
     return in_use(pool)
