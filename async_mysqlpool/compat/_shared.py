@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -116,7 +117,23 @@ class Pending(Coroutine[Any, Any, T]):
         await self._leave(self._result)
 
 
-class ConstructedPool:
+class ClosedAtEnd(ABC):
+    """What `async with` closes."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Harmless when that has happened already."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class ConstructedPool(ClosedAtEnd):
     """A pool that a constructor makes. `await` or `async with` opens it at once, as the original's constructor does.
 
     Otherwise the first borrow opens it, so that it can be made where there is no event loop yet.
@@ -138,11 +155,6 @@ class ConstructedPool:
 
     async def __aenter__(self) -> Self:
         return await self._open()
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Close the pool; borrowers have ten seconds to finish."""

@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from async_mysqlpool import ConnectionPool, ConnectionReleasedError, PooledConnection, PooledCursor, PoolError
-from async_mysqlpool.compat._shared import UNLIMITED, ConstructedPool, Pending, is_exhausted, read_arguments, unused
+from async_mysqlpool.compat._shared import (
+    UNLIMITED,
+    ClosedAtEnd,
+    ConstructedPool,
+    Pending,
+    is_exhausted,
+    read_arguments,
+    unused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
-    from types import TracebackType
-    from typing import Self
 
 __all__ = [
     "InvalidConnection",
@@ -146,7 +152,7 @@ class PooledDB(ConstructedPool):
             connection.close()
 
 
-class PooledDedicatedDBConnection:
+class PooledDedicatedDBConnection(ClosedAtEnd):
     """A borrowed connection, with everything that the driver's connection has; `close` gives it back."""
 
     def __init__(self, pool: PooledDB, connection: PooledConnection) -> None:
@@ -175,14 +181,6 @@ class PooledDedicatedDBConnection:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 def _driver(creator: Any) -> Any:

@@ -22,11 +22,10 @@ from async_mysqlpool.compat._oracle import (
     ProgrammingError,
     translated,
 )
-from async_mysqlpool.compat._shared import TAKEN, ConstructedPool, Pending, is_exhausted, read_arguments
+from async_mysqlpool.compat._shared import TAKEN, ClosedAtEnd, ConstructedPool, Pending, is_exhausted, read_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
-    from types import TracebackType
     from typing import Self
 
     from async_mysqlpool import PooledCursor
@@ -193,7 +192,7 @@ class MySQLConnectionPool(ConstructedPool):
     close_pool = close  # the name in mysql.connector.aio
 
 
-class PooledMySQLConnection:
+class PooledMySQLConnection(ClosedAtEnd):
     """A borrowed connection, with everything that the driver's connection has; `close` gives it back."""
 
     def __init__(self, pool: MySQLConnectionPool, driver: Driver, connection: PooledConnection) -> None:
@@ -279,16 +278,8 @@ class PooledMySQLConnection:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-class MySQLCursor:
+class MySQLCursor(ClosedAtEnd):
     """The driver's cursor, with the errors of this module."""
 
     def __init__(self, driver: Driver, cursor: PooledCursor) -> None:
@@ -340,14 +331,6 @@ class MySQLCursor:
         if row is None:
             raise StopAsyncIteration
         return row
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 def _generated_name(arguments: dict[str, Any]) -> str:

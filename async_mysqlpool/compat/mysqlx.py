@@ -19,11 +19,10 @@ from async_mysqlpool import (
 )
 from async_mysqlpool.compat import _oracle as errors
 from async_mysqlpool.compat._oracle import InterfaceError, OptionError, PoolError, ProgrammingError, translated
-from async_mysqlpool.compat._shared import TAKEN, ConstructedPool, Pending, read_arguments
+from async_mysqlpool.compat._shared import TAKEN, ClosedAtEnd, ConstructedPool, Pending, read_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
-    from types import TracebackType
     from typing import Self
 
 __all__ = [
@@ -117,7 +116,7 @@ class Client(ConstructedPool):
         return f"; port {_X_PORT} is the X Protocol's, the classic one is at 3306" if wrong else ""
 
 
-class Session:
+class Session(ClosedAtEnd):
     """A borrowed session. `close` gives it back, clean."""
 
     def __init__(self, connection: PooledConnection, pool: ConnectionPool) -> None:
@@ -147,14 +146,6 @@ class Session:
     async def close(self) -> None:
         """Give the session back to the client. Harmless when it went back before."""
         await self._connection.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 # What a question mark in is no placeholder: texts, quoted names, comments.
