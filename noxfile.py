@@ -101,3 +101,4 @@ def bench(session: nox.Session) -> None:
     install(session)
     session.run("python", "benchmarks/acquire_release.py", *session.posargs)
     session.run("python", "benchmarks/throughput.py", *session.posargs)
+    session.run("python", "benchmarks/throughput.py", "--tasks", "1", "--pause", "0.005", *session.posargs)
