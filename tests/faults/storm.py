@@ -89,10 +89,18 @@ class Storm:
         misfortunes = [self._cancel] * 6 + [self._kill] * 3 + [self._break] * 3 + [self._resize, self._expire]
         misfortunes += [self._freeze, self._check]
         while True:
-            await asyncio.sleep(self._random.random() / 50)
+            await self._lull()
             misfortune = self._random.choice(misfortunes)
             self.struck[misfortune.__name__.strip("_")] += 1
             await misfortune()
+
+    async def _lull(self) -> None:
+        """Misfortunes keep step with the borrowers: by the clock, a slow driver would do nothing but connect."""
+        enough = self.ended.total() + self._random.randrange(30)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                while self.ended.total() < enough:
+                    await asyncio.sleep(0.001)
 
     async def _cancel(self) -> None:
         for task in self._random.sample(self._borrowers, 5):
