@@ -169,6 +169,10 @@ class _Cork:
         setattr(self._holder, self._output, self._target)
         self._target.write(self._held + data)
 
+    def is_closing(self) -> bool:
+        """What drivers ask before they write."""
+        return bool(self._target.is_closing())
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
 
