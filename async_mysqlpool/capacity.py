@@ -88,7 +88,7 @@ class Capacity:
             entry = self.idle.get_nowait()
             if self._is_useless(entry):
                 self.gone(entry, "broken", keep_permit=True)
-            elif entry.suspect or now - entry.released_at >= self.config.validate_after:
+            elif entry.needs_ping(now, self.config.validate_after):
                 self.idle.put_nowait(entry)
                 break
             else:
@@ -144,7 +144,7 @@ class Capacity:
             entry = self.idle.get_nowait()
             if self._is_useless(entry):
                 self.gone(entry, "broken", keep_permit=True)
-            elif not entry.suspect and self.loop.time() - entry.released_at < self.config.validate_after:
+            elif not entry.needs_ping(self.loop.time(), self.config.validate_after):
                 return entry
             else:
                 acquire.phase = "validating"
@@ -235,7 +235,7 @@ class Capacity:
         """
         if self.config.on_connect is not None and session.resets_all(self.config.reset):
             return False
-        somebody_waits = bool(self.wanted or self.permits.waiting)
+        somebody_waits = self.waiting > 0
         done = partial(self._reset_done, entry)
         begun = session.begin_reset(self.driver, entry, self.config.reset, somebody_waits, done)
         if begun:
@@ -281,7 +281,7 @@ class Capacity:
             self.retire(entry, "shutdown")
         elif self.permits.free < 0:
             self.retire(entry, "surplus")
-        elif not (self.wanted or self.permits.waiting) or not self._hand_over(entry):
+        elif not self.waiting or not self._hand_over(entry):
             entry.state = State.IDLE
             self.idle.put_nowait(entry)
             self.permits.release()

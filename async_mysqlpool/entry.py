@@ -132,6 +132,10 @@ class Entry:
         self.task: asyncio.Task[Any] | None = None
         self.warned = False
 
+    def needs_ping(self, now: float, validate_after: float) -> bool:
+        """Whether it was idle for so many seconds, or another one was lost, that its socket alone proves nothing."""
+        return self.suspect or now - self.released_at >= validate_after
+
     def lend(self, now: float, site: object, task: asyncio.Task[Any] | None) -> None:
         """A borrower has it from now on."""
         self.state = State.IN_USE

@@ -323,10 +323,7 @@ class PooledCursor(Guarded):
 
     def fetchone(self) -> Awaitable[Any]:
         """The next row, or None."""
-        if self._buffered and self._connection._entry is not None:
-            row: Awaitable[Any] = self._target.fetchone()  # as in `_fetch`; of all methods the one called most often
-            return row
-        return self._call("fetchone")
+        return self._fetch("fetchone")
 
     def fetchmany(self, size: int | None = None) -> Awaitable[Any]:
         """The next rows, `size` at most (default: the cursor's `arraysize`)."""

@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kit import HANG, Account, Admin, eventually
+from kit import HANG, Account, Admin, eventually, on_demand
 from lab import DRIVERS
 
 from async_mysqlpool import ConnectionPool
@@ -45,16 +44,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Callable[[str], Server]]:
     """A server by its flavor, started when first asked for; the tests restart it as they like."""
-    running: dict[str, Server] = {}
-    with ExitStack() as stack:
-
-        def get(flavor: Any) -> Server:
-            if flavor not in running:
-                running[flavor] = stack.enter_context(start_server(flavor, options={"max_connections": 700}))
-                with Admin(running[flavor]) as admin:
-                    admin.prepare_schema()
-            return running[flavor]
-
+    with on_demand(lambda flavor: start_server(flavor, options={"max_connections": 700})) as get:
         yield get
 
 

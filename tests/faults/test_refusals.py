@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 
 import pymysql
 import pytest
@@ -30,10 +31,9 @@ async def all_ids(pool):
 # -- full -------------------------------------------------------------------------------------------------------------
 
 
-@SOME
-async def test_max_connections_reached(account, admin, pools, server, whole):
-    """1040 is back-pressure while the pool has a connection: everybody is served by those there are."""
-    pool = await pools(min_size=1, max_size=10, queue_timeout=60)
+@contextmanager
+def full(admin, server):
+    """Others have all the connections that the server allows."""
     usual = admin.value("SELECT @@max_connections")
     others = []
     try:
@@ -43,12 +43,20 @@ async def test_max_connections_reached(account, admin, pools, server, whole):
                 others.append(
                     pymysql.connect(host=server.host, port=server.port, user=server.user, password=server.password)
                 )
-        assert await outcomes([ask(pool, number, 0.002) for number in range(50)]) == {"ok": 50}
-        assert len(ids(admin, account)) < 10
+        yield
     finally:
         admin.rows(f"SET GLOBAL max_connections = {usual}")
         for other in others:
             other.close()
+
+
+@SOME
+async def test_max_connections_reached(account, admin, pools, server, whole):
+    """1040 is back-pressure while the pool has a connection: everybody is served by those there are."""
+    pool = await pools(min_size=1, max_size=10, queue_timeout=60)
+    with full(admin, server):
+        assert await outcomes([ask(pool, number, 0.002) for number in range(50)]) == {"ok": 50}
+        assert len(ids(admin, account)) < 10
     await whole(pool)
 
 
@@ -56,21 +64,8 @@ async def test_max_connections_reached(account, admin, pools, server, whole):
 async def test_max_connections_reached_and_none_of_them_ours(admin, pools, server, whole):
     """Then it is an error, at once, and its own."""
     pool = await pools(wait=False, min_size=0, max_size=5, queue_timeout=60)
-    usual = admin.value("SELECT @@max_connections")
-    others = []
-    try:
-        admin.rows("SET GLOBAL max_connections = 10")
-        with pytest.raises(pymysql.err.OperationalError, match="1040"):
-            while True:
-                others.append(
-                    pymysql.connect(host=server.host, port=server.port, user=server.user, password=server.password)
-                )
-        with pytest.raises(ServerFullError, match="no connection left"):
-            await pool.acquire()
-    finally:
-        admin.rows(f"SET GLOBAL max_connections = {usual}")
-        for other in others:
-            other.close()
+    with full(admin, server), pytest.raises(ServerFullError, match="no connection left"):
+        await pool.acquire()
     async with asyncio.timeout(30):
         while await outcomes([ask(pool, 1)]) != {"ok": 1}:
             await asyncio.sleep(0.02)

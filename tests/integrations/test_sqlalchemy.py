@@ -8,7 +8,6 @@ import importlib.util
 import os
 import re
 import sys
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,23 +51,11 @@ class Book(Base):
     author: Mapped[Author] = relationship(back_populates="books")
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Callable[[str], Server]]:
-    """Servers of this file's own: a test restarts them."""
-    running: dict[str, Server] = {}
-    with ExitStack() as stack:
-
-        def get(flavor: str) -> Server:
-            if flavor not in running:
-                running[flavor] = stack.enter_context(start_server(flavor))
-            return running[flavor]
-
-        yield get
-
-
-@pytest.fixture(params=["mariadb", "mysql"])
-def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Server:
-    return servers(request.param)
+@pytest.fixture(scope="module", params=["mariadb", "mysql"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """This file's own: a test restarts it."""
+    with start_server(request.param) as server:
+        yield server
 
 
 @pytest.fixture(params=["asyncmy", "aiomysql"])

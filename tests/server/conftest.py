@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
-from kit import HANG, Account, Admin, eventually
+from kit import HANG, Account, Admin, eventually, on_demand
 
 from async_mysqlpool import ConfigurationError, ConnectionPool
 from async_mysqlpool.drivers import ConnectParams, load_driver
@@ -67,18 +66,12 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Callable[[str], Server]]:
     """A server by name ("mysql", "mysql-latin1", ...), started when first asked for, and ours until the end."""
-    running: dict[str, Server] = {}
-    with ExitStack() as stack:
 
-        def get(name: str) -> Server:
-            if name not in running:
-                flavor, _, variant = name.partition("-")
-                server = stack.enter_context(start_server(flavor, options=_OPTIONS[variant]))
-                running[name] = server
-                with Admin(server) as admin:
-                    admin.prepare_schema()
-            return running[name]
+    def start(name: str) -> Server:
+        flavor, _, variant = name.partition("-")
+        return start_server(flavor, options=_OPTIONS[variant])
 
+    with on_demand(start) as get:
         yield get
 
 

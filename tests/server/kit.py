@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +12,8 @@ import pymysql
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from typing import Self
 
     from async_mysqlpool import PooledConnection
@@ -61,6 +63,22 @@ class Account:
 
     user: str
     password: str
+
+
+@contextmanager
+def on_demand(start: Callable[[str], AbstractContextManager[Server]]) -> Iterator[Callable[[str], Server]]:
+    """Servers by name, started when first asked for, and ours until the end; each has the schema of the tests."""
+    running: dict[str, Server] = {}
+    with ExitStack() as stack:
+
+        def get(name: str) -> Server:
+            if name not in running:
+                running[name] = stack.enter_context(start(name))
+                with Admin(running[name]) as admin:
+                    admin.prepare_schema()
+            return running[name]
+
+        yield get
 
 
 class Admin:

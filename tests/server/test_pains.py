@@ -11,7 +11,6 @@ from contextlib import suppress
 
 import pytest
 from kit import BOTH_LOOPS, eventually, rows, value
-from proxy import Proxy
 
 from async_mysqlpool import (
     AcquireTimeoutError,
@@ -20,6 +19,7 @@ from async_mysqlpool import (
     PoolClosedError,
     ServerUnavailableError,
 )
+from async_mysqlpool.testing.proxy import Proxy
 
 
 async def queued(pool):
@@ -36,7 +36,8 @@ async def queued(pool):
 
 
 @pytest.fixture
-async def proxy(server):
+async def proxy(account, server):
+    """Closed before it is looked whether `account` is still connected: links that are frozen stay."""
     async with Proxy(server) as proxy:
         yield proxy
 
@@ -93,26 +94,26 @@ async def test_c_waiter_is_served_when_the_holder_closes_its_connection(pools):
 async def test_d_stuck_connect_does_not_keep_a_returned_connection_from_the_next(proxy, through_proxy):
     pool = await through_proxy(max_size=2)
     first = await pool.acquire()
-    proxy.reachable.clear()
+    proxy.freeze("new")
     waiters = [await queued(pool), await queued(pool)]
     await eventually(lambda: proxy.attempts == 2)
     first.close()
     assert await asyncio.gather(*waiters) == ["served", "served"]
-    proxy.reachable.set()
+    proxy.thaw()
 
 
 async def test_e_connects_run_side_by_side(proxy, through_proxy):
-    proxy.reachable.clear()
+    proxy.freeze("new")
     opening = asyncio.create_task(through_proxy(min_size=10, max_size=10, max_connecting=10))
     await eventually(lambda: proxy.attempts == 10)
-    proxy.reachable.set()
+    proxy.thaw()
     pool = await opening
     assert (pool.size, proxy.peak) == (10, 10)
 
 
 async def test_f_connects_fail_side_by_side(proxy, through_proxy):
     pool = await through_proxy(min_size=0, max_size=10, max_connecting=10, connect_timeout=0.5)
-    proxy.reachable.clear()
+    proxy.freeze("new")
     borrowers = [asyncio.create_task(pool.fetch_value("SELECT 1")) for _ in range(10)]
     errors = await asyncio.gather(*borrowers, return_exceptions=True)
     assert {type(error) for error in errors} == {ServerUnavailableError}
@@ -122,7 +123,7 @@ async def test_f_connects_fail_side_by_side(proxy, through_proxy):
 @BOTH_LOOPS
 async def test_g_silent_server_is_an_error_within_connect_timeout(proxy, through_proxy):
     pool = await through_proxy(min_size=0, connect_timeout=0.3)
-    proxy.reachable.clear()
+    proxy.freeze("new")
     with pytest.raises(ServerUnavailableError, match=r"0\.3"):
         await pool.fetch_value("SELECT 1")
 
@@ -131,7 +132,7 @@ async def test_g_silent_server_is_an_error_within_connect_timeout(proxy, through
 async def test_h_connection_that_died_silently_is_replaced(proxy, through_proxy):
     pool = await through_proxy(max_size=1, validate_after=0, validation_timeout=0.3)
     first = await pool.fetch_value("SELECT CONNECTION_ID()")
-    proxy.drop_silently()
+    proxy.freeze("open")
     await asyncio.sleep(0.01)  # uvloop's clock has milliseconds only: idle for more than 0 of them
     assert await pool.fetch_value("SELECT CONNECTION_ID()") != first
 
@@ -243,7 +244,7 @@ async def test_q_acquire_cancelled_during_its_ping_costs_no_capacity(proxy, thro
     pool = await through_proxy(max_size=1, validate_after=0, validation_timeout=30)
     for _ in range(3):
         assert await eventually(lambda: pool.idle == 1)
-        proxy.drop_silently()
+        proxy.freeze("open")
         await asyncio.sleep(0.01)  # as above
         borrower = asyncio.create_task(pool.fetch_value("SELECT 1"))
         assert await eventually(lambda: pool.stats().cleaning == 1)

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 from kit import rows, value
-from proxy import Proxy
+
+from async_mysqlpool.testing.proxy import Proxy
 
 
 @pytest.fixture
