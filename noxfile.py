@@ -97,8 +97,8 @@ def newest(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Side by side with the drivers' own pools: borrow and return alone, then with a SELECT 1 between."""
+    """Side by side with the drivers' own pools: borrow and return alone, with a SELECT 1, and that at light load."""
     install(session)
     session.run("python", "benchmarks/acquire_release.py", *session.posargs)
     session.run("python", "benchmarks/throughput.py", *session.posargs)
-    session.run("python", "benchmarks/throughput.py", "--tasks", "1", "--pause", "0.005", *session.posargs)
+    session.run("python", "benchmarks/light_load.py", *session.posargs)

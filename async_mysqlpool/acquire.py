@@ -66,13 +66,14 @@ class Acquire:
 
     async def __aenter__(self) -> PooledConnection:
         capacity = self._pool.ready()
+        task = asyncio.current_task()
         now = started = capacity.loop.time()
         entry = capacity.take_now(now)
         if entry is None:
-            entry = await self._wait(capacity, started)
+            entry = await self._wait(capacity, task, started)
             now = capacity.loop.time()
         capacity.journal.counters.acquired += 1
-        entry.lend(now, self._site, asyncio.current_task())
+        entry.lend(now, self._site, task)
         if capacity.journal.observed:
             capacity.journal.acquired(entry, now - started)
         self._connection = connection = PooledConnection(capacity, entry)
@@ -84,7 +85,7 @@ class Acquire:
         if self._connection is not None:
             self._connection.close()
 
-    async def _wait(self, capacity: Capacity, started: float) -> Entry:
+    async def _wait(self, capacity: Capacity, task: asyncio.Task[Any] | None, started: float) -> Entry:
         """A connection within the timeout from `started` on (the loop's time), after everybody who came before."""
         journal = capacity.journal
         entry: Entry | None = None
@@ -95,7 +96,7 @@ class Acquire:
                 if capacity.config.max_waiting is not None:
                     _check_queue(self._pool, capacity, capacity.config.max_waiting)
                 deadline = None if self._timeout is None else started + self._timeout
-                held = _held_by_this_task(capacity)
+                held = _held_by(task, capacity)
                 if held is None:
                     entry = await capacity.take(self, deadline)
                 else:
@@ -123,8 +124,7 @@ class Acquire:
         return entry
 
 
-def _held_by_this_task(capacity: Capacity) -> Entry | None:
-    task = asyncio.current_task()
+def _held_by(task: asyncio.Task[Any] | None, capacity: Capacity) -> Entry | None:
     for entry in capacity.entries:
         if entry.task is task and task is not None:
             return entry

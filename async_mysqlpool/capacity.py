@@ -102,9 +102,15 @@ class Capacity:
         Raises:
             TimeoutError: the deadline (the loop's time) passed; `acquire` says in which phase.
         """
-        entry = await self.permits.turn(deadline)
-        if entry is not None:
-            return entry
+        if not self.permits.take():
+            turn = self.permits.join(deadline)
+            try:
+                entry = await turn
+            except BaseException:
+                self.permits.leave(turn)
+                raise
+            if entry is not None:
+                return entry
         if self.closing:
             self.permits.release()
             self.progress.set()
@@ -180,6 +186,7 @@ class Capacity:
         """A worker opened one; it is about to be offered."""
         self.journal.opened(entry, took, after=self.connect_error)
         self.connect_error = None
+        self.progress.set()
         self.changed.set()
 
     def connect_failed(self, error: ConnectError, hope: bool) -> None:
@@ -210,10 +217,9 @@ class Capacity:
         now = self.loop.time()
         reason = self._unfit(entry, now)
         in_transaction = entry.touched and not entry.in_flight and self.driver.in_transaction(entry.raw)
-        if entry.touched:
-            what = "result" if reason == "unread result" else session.left_open(entry, in_transaction)
-            if what is not None:
-                self.journal.left_behind(self.lease(entry), what)
+        what = "result" if reason == "unread result" else session.left_open(entry, in_transaction)
+        if what is not None:
+            self.journal.left_behind(self.lease(entry), what)
         if self.journal.observed or entry.warned:
             self.journal.came_back(self.lease(entry), entry.warned)
         entry.take_back(now, State.CLEANING)
@@ -223,25 +229,24 @@ class Capacity:
             self.offer(entry)
         elif self.driver.is_dead(entry.raw):
             self.retire(entry, "broken")
-        elif in_transaction or not self._reset_and_offer(entry):
+        elif in_transaction or not self._begin_reset(entry):
             # A large transaction may take long to roll back: nobody should get a connection that is busy with that.
             self.workers.clean(entry)
+        else:
+            self._lend_on(entry)
 
-    def _reset_and_offer(self, entry: Entry) -> bool:
+    def _begin_reset(self, entry: Entry) -> bool:
         """Locks and transactions end now; the replies will be read before that of the next borrower's first command.
 
-        If that borrower is waiting already, the reset travels with its first command; should that not come at once, in
-        the next tick of the loop (the borrower runs before: it is woken first).
+        If that borrower is waiting already, the reset travels with its first command, should that come at once.
         """
         if self.config.on_connect is not None and session.resets_all(self.config.reset):
             return False
-        somebody_waits = self.waiting > 0
+        somebody_waits = bool(self.wanted or self.permits.queue)
         done = partial(self._reset_done, entry)
         begun = session.begin_reset(self.driver, entry, self.config.reset, somebody_waits, done)
-        if begun:
-            self.offer(entry)
-            if somebody_waits and entry.pipeline is not None:
-                self.loop.call_soon(entry.pipeline.flush)
+        if begun and somebody_waits:
+            self.workers.flush_soon(entry)
         return begun
 
     def _reset_done(self, entry: Entry, error: Exception | None) -> None:
@@ -274,23 +279,25 @@ class Capacity:
 
     def offer(self, entry: Entry) -> None:
         """A clean connection and its permit: to whoever has waited longest for one, or to the idle ones."""
-        self.progress.set()
         if entry.state is State.CLOSED:
             return  # the pool was terminated while it was handed over
         if self.closing:
             self.retire(entry, "shutdown")
-        elif self.permits.free < 0:
+        elif (self.wanted or self.permits.queue) and self._is_useless(entry):
+            self.gone(entry, "broken")
+        else:
+            self._lend_on(entry)
+
+    def _lend_on(self, entry: Entry) -> None:
+        if self.permits.free < 0:
             self.retire(entry, "surplus")
-        elif not self.waiting or not self._hand_over(entry):
+        elif not self._hand_over(entry):
             entry.state = State.IDLE
             self.idle.put_nowait(entry)
             self.permits.release()
 
     def _hand_over(self, entry: Entry) -> bool:
         """To those in `wanted` first: they had their turn before all those in the queue."""
-        if self._is_useless(entry):
-            self.gone(entry, "broken")
-            return True
         entry.state = State.HANDED
         for waiter in self.wanted:
             if not waiter.done():
@@ -436,13 +443,6 @@ class Capacity:
             entry = self.idle.get_nowait()
             self.permits.shrink(1)  # it holds one while it is being closed, free or not
             self.retire(entry, "surplus")
-
-    async def check(self) -> None:
-        """Ping all idle connections."""
-        entries: list[Entry] = []
-        while not self.idle.empty() and self.permits.take():
-            entries.append(self.idle.get_nowait())
-        await self.workers.check(entries)
 
     def lease(self, entry: Entry) -> Lease:
         """Who holds it."""

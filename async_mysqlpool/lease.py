@@ -306,10 +306,11 @@ class PooledCursor(Guarded):
 
     def execute(self, query: str, args: Any = None, **kwargs: Any) -> Awaitable[Any]:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
-        note_statement(self._connection.entry, query)
+        connection = self._connection
+        note_statement(connection._entry or connection.entry, query)
         if self._pending:
             return self._call_when_ready("execute", query, args, **kwargs)
-        return self._connection.run(self._target.execute(query, args, **kwargs))
+        return connection.run(self._target.execute(query, args, **kwargs))
 
     def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Awaitable[Any]:
         """Run one statement with many sets of arguments."""

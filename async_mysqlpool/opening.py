@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Backoff", "Connector", "again"]
 
 _TRACKER = "session_track_state_change"
+_ACCESS_DENIED = 1045
 _LIFETIME_JITTER = 0.1  # part of max_lifetime by which a connection may go earlier
 
 
@@ -104,6 +105,7 @@ class Connector:
 
         When `persistent`, an attempt that was cut half-way is made once more: something answers there, and whatever
         hung up on us may have been a server going down, or a proxy whose server did, with the next one up already.
+        So is one whose password was refused, if it has changed meanwhile.
 
         Raises:
             ConnectError: the server refuses us, or an option makes no sense to it.
@@ -113,13 +115,15 @@ class Connector:
         config = self._config
         try:
             async with asyncio.timeout(config.connect_timeout):
+                password = await self._password()
                 try:
-                    await self._connect(entry)
+                    await self._connect(entry, password)
                 except Exception as exc:
-                    if not (persistent and self._was_cut(exc)):
+                    latest = await self._password() if self._driver.error_number(exc) == _ACCESS_DENIED else password
+                    if latest == password and not (persistent and self._was_cut(exc)):
                         raise
                     self.abort(entry)
-                    await self._connect(entry)
+                    await self._connect(entry, latest)
         except BaseException as exc:
             self.abort(entry)
             if not isinstance(exc, Exception):
@@ -130,9 +134,9 @@ class Connector:
             lifetime = config.max_lifetime * (1 - jitter)
             entry.expires_at = min(entry.expires_at, asyncio.get_running_loop().time() + lifetime)
 
-    async def _connect(self, entry: Entry) -> None:
+    async def _connect(self, entry: Entry, password: str) -> None:
         try:
-            entry.raw = await self._driver.connect(await self._params())
+            entry.raw = await self._driver.connect(self._params(password))
             entry.connection_id = self._driver.connection_id(entry.raw)
             entry.local_port = self._driver.local_port(entry.raw)
             entry.baseline = await session.set_up(self._driver, entry.raw, self._wishes)
@@ -148,7 +152,7 @@ class Connector:
             )
             self.abort(entry)
             self._do_without_reset()
-            await self._connect(entry)
+            await self._connect(entry, password)
 
     def _was_cut(self, exc: Exception) -> bool:
         return isinstance(exc, (ConnectionResetError, EOFError)) or is_disconnect(self._driver.error_number(exc))
@@ -161,23 +165,27 @@ class Connector:
     async def connect_plainly(self) -> Any:
         """A driver's connection without any session set-up, within `connect_timeout` as well."""
         async with asyncio.timeout(self._config.connect_timeout):
-            return await self._driver.connect(await self._params())
+            return await self._driver.connect(self._params(await self._password()))
 
     def abort(self, entry: Entry) -> None:
         """Close the socket, if there is one."""
         if entry.raw is not None:
             self._driver.abort(entry.raw)
 
-    async def _params(self) -> ConnectParams:
+    async def _password(self) -> str:
         config = self._config
         password = config.password() if callable(config.password) else config.password
         if inspect.isawaitable(password):
             password = await password
+        return str(password)
+
+    def _params(self, password: str) -> ConnectParams:
+        config = self._config
         return ConnectParams(
             host=config.host,
             port=config.port,
             user=config.user,
-            password=str(password),
+            password=password,
             database=config.database,
             unix_socket=config.unix_socket,
             charset=config.charset,

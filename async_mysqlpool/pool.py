@@ -411,7 +411,7 @@ class ConnectionPool(Queries):
 
     async def check(self) -> None:
         """Ping every idle connection now and replace those that do not answer within `validation_timeout`."""
-        await self.ready().check()
+        await self.ready().workers.check()
 
     def abandon(self) -> None:
         """In a forked child: never touch the parent's sockets, not even to close them."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
     from async_mysqlpool.capacity import Capacity
+    from async_mysqlpool.drivers.base import Pipeline
 
 __all__ = ["Workers"]
 
@@ -44,6 +45,8 @@ class Workers:
         self._backoff = Backoff()
         self._killer = Killer(self._driver, self._spare_connection, self._spawn)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._corked: list[Pipeline] = []
+        self._due: list[Pipeline] = []
         self.openers: set[asyncio.Task[Any]] = set()
         self.dialling = 0  # openers that are connecting at this moment
 
@@ -120,7 +123,23 @@ class Workers:
         if entry.in_flight or self._driver.has_unread(entry.raw):
             raise ConnectError("on_connect left a result unread or a statement unfinished")
 
-    # -- cleaning, checking, closing ------------------------------------------------------------------------------
+    # -- resetting, cleaning, checking, closing -------------------------------------------------------------------
+
+    def flush_soon(self, entry: Entry) -> None:
+        """Write a corked reset two ticks of the loop from now: its borrower, woken in the next one, comes first."""
+        if entry.pipeline is None:
+            return
+        if not self._corked and not self._due:
+            self._loop.call_soon(self._flush)
+        self._corked.append(entry.pipeline)
+
+    def _flush(self) -> None:
+        """Those corked before the last call; one handle of the loop for all connections, not one for each."""
+        due, self._due, self._corked = self._due, self._corked, []
+        for pipeline in due:
+            pipeline.flush()
+        if self._due:
+            self._loop.call_soon(self._flush)
 
     def clean(self, entry: Entry) -> None:
         """Make the session clean and offer the connection again."""
@@ -146,8 +165,12 @@ class Workers:
             entry.open_transaction = False
             capacity.offer(entry)
 
-    async def check(self, entries: list[Entry]) -> None:
-        """Ping connections, all at once; cancelling the caller does not stop that."""
+    async def check(self) -> None:
+        """Ping all idle connections, all at once; cancelling the caller does not stop that."""
+        capacity = self._capacity
+        entries: list[Entry] = []
+        while not capacity.idle.empty() and capacity.permits.take():
+            entries.append(capacity.idle.get_nowait())
         tasks = [self._spawn(self._check(entry)) for entry in entries]
         if tasks:
             await asyncio.wait(tasks)

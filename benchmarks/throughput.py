@@ -1,11 +1,11 @@
 """Borrow, SELECT 1, return: requests per second and what each one took, with ever more tasks over 10 connections.
 
-    python benchmarks/throughput.py [--tasks 1 10 100 1000] [--rounds 3] [--seconds 1.0] [--size 10] [--pause 0.0]
+    python benchmarks/throughput.py [--tasks 1 10 100 1000] [--rounds 15] [--seconds 0.3] [--size 10]
 
-With `--pause 0.005` each task rests for 5 ms after a request, which is not counted: what a request costs at light load.
-
-Rounds are interleaved. A request that is still under way when its round ends counts with the time it has taken so far:
-otherwise a pool that lets some tasks starve would look quick.
+Rounds are short and interleaved, and each is compared with the round of the driver's own pool just before it: the
+median of those ratios stands even on a machine whose speed changes from second to second. A request that is still
+under way when its round ends counts with the time it has taken so far: otherwise a pool that lets some tasks starve
+would look quick.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Result:
         return sorted(self.latencies)[int(len(self.latencies) * part)]
 
 
-async def one_round(pool: Any, tasks: int, seconds: float, pause: float, result: Result) -> None:
+async def one_round(pool: Any, tasks: int, seconds: float, result: Result) -> None:
     done, under_way = [], {}
 
     async def client(number: int) -> None:
@@ -45,9 +45,6 @@ async def one_round(pool: Any, tasks: int, seconds: float, pause: float, result:
                 await cursor.execute("SELECT 1")
                 await cursor.fetchone()
             done.append(perf_counter() - started)
-            if pause:
-                del under_way[number]
-                await asyncio.sleep(pause)
 
     started = perf_counter()
     clients = [asyncio.create_task(client(number)) for number in range(tasks)]
@@ -67,7 +64,7 @@ async def measure(driver: str, dsn: str, options: argparse.Namespace) -> None:
             for _ in range(options.rounds):
                 for pool, result in zip(pools, results, strict=True):
                     await settled(pool, options.size)
-                    await one_round(pool.pool, tasks, options.seconds, options.pause, result)
+                    await one_round(pool.pool, tasks, options.seconds, result)
             print(f"\n### {driver}, {tasks} {'task' if tasks == 1 else 'tasks'} over {options.size} connections\n")
             report(pools, results)
 
@@ -86,20 +83,18 @@ async def settled(contender: Contender, size: int) -> None:
 
 
 def report(pools: list[Contender], results: list[Result]) -> None:
-    base = median(results[0].rates)
     rows = []
     for pool, result in zip(pools, results, strict=True):
+        ratio = median(own / base for own, base in zip(result.rates, results[0].rates, strict=True))
         rate, p50, p99 = median(result.rates), result.percentile(0.5) * 1000, result.percentile(0.99) * 1000
         rows.append(
-            [pool.label, f"{rate:,.0f}/s", f"{rate / base:.2f}", f"{p50:.3f} ms", f"{p99:.3f} ms", f"{p99 / p50:.1f}"]
+            [pool.label, f"{rate:,.0f}/s", f"{ratio:.2f}", f"{p50:.3f} ms", f"{p99:.3f} ms", f"{p99 / p50:.1f}"]
         )
     print_table(["pool", "throughput", "ratio", "p50", "p99", "p99 / p50"], rows)
 
 
 def main() -> None:
-    options = arguments(
-        "Borrow, SELECT 1, return.", tasks=[1, 10, 100, 1000], rounds=3, seconds=1.0, size=10, pause=0.0
-    )  # fmt: skip
+    options = arguments("Borrow, SELECT 1, return.", tasks=[1, 10, 100, 1000], rounds=15, seconds=0.3, size=10)
     with start_server(options.server) as server:
         print(f"\n## borrow + SELECT 1 + return\n\n{machine(server)}; {options.rounds} rounds of {options.seconds:g} s")
         for driver in options.drivers:

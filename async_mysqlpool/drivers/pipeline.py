@@ -3,8 +3,8 @@
 A driver reads through a protocol that is attached to its transport. While replies are due that the driver does not
 know of, another protocol takes its place: it eats exactly those packets, puts the driver's own protocol back, and
 hands it whatever came after them. The driver's reading is never touched, and the next command of a borrower can
-be written before the replies are in. A corked write goes further: it waits for that next command, a tick of the loop
-at most, so that both travel together.
+be written before the replies are in. A corked write goes further: it waits for that next command, two ticks of the
+loop at most, so that both travel together.
 
 https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
 """
@@ -44,10 +44,12 @@ class Pipeline(asyncio.BufferedProtocol):
         self._transport = transport
         self._set_status = set_status
         self._cork = _Cork(holder, output)
+        self.flush = self._cork.pull
         self._protocol: asyncio.BaseProtocol = transport.get_protocol()
         self._buffer = memoryview(bytearray(_BUFFER))
         self._start = 0  # of the free part of the buffer; before it lies a packet that is not complete
         self._left = 0
+        self._ok = b""  # the last OK packet, which the next one nearly always equals, and the status flags in it
         self._status = 0
         self._error: Exception | None = None
         self._on_done: list[Callable[[Exception | None], None]] = []
@@ -77,38 +79,34 @@ class Pipeline(asyncio.BufferedProtocol):
         else:
             self._transport.write(data)
 
-    def flush(self) -> None:
-        """Nothing was written in time: what was corked goes alone."""
-        self._cork.pull()
-
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
         return self._buffer[self._start :]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take complete packets off the front; what is left after the last one is the driver's."""
-        size = self._start + nbytes
-        data, start = bytes(self._buffer[:size]), 0
-        while self._left and size - start >= _HEADER:
-            end = start + _HEADER + int.from_bytes(data[start : start + 3], "little")
-            if end > size:
-                break
-            self._packet(data[start + _HEADER : end])
+        data = bytes(self._buffer[: self._start + nbytes])
+        while self._left:
+            if self._ok and data.startswith(self._ok):
+                end = len(self._ok)
+            else:
+                end = _HEADER + int.from_bytes(data[:3], "little")
+                if len(data) < end:
+                    self._start = len(data)
+                    self._buffer[: self._start] = data
+                    return
+                self._read(data[:end])
             self._left -= 1
-            start = end
-        rest = data[start:]
-        if self._left:
-            self._buffer[: len(rest)] = rest
-            self._start = len(rest)
-            return
+            data = data[end:]
         self._start = 0
         self._finish()
-        if rest and self._error is None:
-            _feed(self._protocol, rest)
+        if data and self._error is None:
+            _feed(self._protocol, data)
 
-    def _packet(self, payload: bytes) -> None:
+    def _read(self, packet: bytes) -> None:
+        payload = packet[_HEADER:]
         if payload[:1] == b"\0" and len(payload) >= _SHORTEST_OK:
-            self._status = _ok_status(payload)
+            self._ok, self._status = packet, _ok_status(payload)
         elif self._error is None:
             self._error = _error(payload)
 
@@ -157,6 +155,7 @@ class _Cork:
         """Take the place of the driver's object, with `data` to go first."""
         self._held = data
         self._target = getattr(self._holder, self._output)
+        self.is_closing = self._target.is_closing  # what drivers ask before they write
         setattr(self._holder, self._output, self)
 
     def pull(self) -> None:
@@ -168,10 +167,6 @@ class _Cork:
         """Both in one go; the driver has its own object back."""
         setattr(self._holder, self._output, self._target)
         self._target.write(self._held + data)
-
-    def is_closing(self) -> bool:
-        """What drivers ask before they write."""
-        return bool(self._target.is_closing())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
@@ -245,7 +240,7 @@ def _feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:
         return
     while data:
         room = memoryview(protocol.get_buffer(len(data)))
-        taken = min(len(room), len(data))
-        room[:taken] = data[:taken]
-        protocol.buffer_updated(taken)
-        data = data[taken:]
+        chunk = data[: len(room)]
+        room[: len(chunk)] = chunk
+        protocol.buffer_updated(len(chunk))
+        data = data[len(chunk) :]

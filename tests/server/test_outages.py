@@ -147,6 +147,14 @@ async def test_password_is_asked_for_at_every_connect(account, admin, kind, pool
         assert asked[-1] == current
 
 
+async def test_password_that_changes_while_a_connection_is_opened(account, pools):
+    """What was asked for is refused; asked again, it is another one."""
+    answers = ["outdated", account.password]
+    pool = await pools(password=lambda: answers.pop(0) if len(answers) > 1 else answers[0])
+    assert await pool.fetch_value("SELECT 1") == 1
+    assert answers == [account.password]
+
+
 async def test_account_with_fewer_connections_than_max_size(accounts, admin, driver, server):
     """1226 is back-pressure, not an error, as long as a connection of the pool's is there.
 
