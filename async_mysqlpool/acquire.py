@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from async_mysqlpool import events
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from async_mysqlpool.stats import Lease, PoolStats
 
 __all__ = ["Acquire", "check_timeout"]
+
+_task_of = attrgetter("task")
 
 
 class Pool(Protocol):
@@ -125,10 +128,9 @@ class Acquire:
 
 
 def _held_by(task: asyncio.Task[Any] | None, capacity: Capacity) -> Entry | None:
-    for entry in capacity.entries:
-        if entry.task is task and task is not None:
-            return entry
-    return None
+    if task is None or task not in map(_task_of, capacity.entries):
+        return None
+    return next(entry for entry in capacity.entries if entry.task is task)
 
 
 @contextmanager

@@ -57,8 +57,10 @@ class AiomysqlDriver(PyMySQLFamily):
         return None if raw._writer is None else raw._writer.transport
 
     def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The driver wraps the cursor, which is there already, into an awaitable."""
-        return super().new_cursor(raw, args, kwargs)._coro.result()
+        """The driver wraps a cursor into an awaitable, although it is there already; the usual one is made without."""
+        if args or kwargs:
+            return super().new_cursor(raw, args, kwargs)._coro.result()
+        return raw.cursorclass(raw, raw.echo)
 
     def is_dead(self, raw: Any) -> bool:
         """Closed on either side, or bytes came that nobody asked for: a server says why it hangs up."""

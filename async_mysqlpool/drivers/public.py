@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PublicDriver"]
 
+_PATIENCE = 1.0  # seconds for a connect that nobody waits for any more
+
 
 class PublicDriver:
     """An adapter without the parts that reach into its driver.
@@ -41,9 +43,9 @@ class PublicDriver:
         self.is_buffered = adapter.is_buffered
 
     async def connect(self, params: ConnectParams) -> Any:
-        """With the driver's own function."""
+        """With the driver's own function. Cancelled half-way, some never close their socket: it may come to its end."""
         optional = {"unix_socket": params.unix_socket, "ssl": params.ssl or None}
-        return await self._connect(
+        connecting = self._connect(
             host=params.host,
             port=params.port,
             user=params.user,
@@ -54,6 +56,19 @@ class PublicDriver:
             **{key: value for key, value in optional.items() if value is not None},
             **params.connect_args,
         )
+        connected = asyncio.ensure_future(connecting)
+        try:
+            return await asyncio.shield(connected)
+        except asyncio.CancelledError:
+            connected.add_done_callback(self._abort_late)
+            await asyncio.wait([connected], timeout=_PATIENCE)
+            connected.cancel()
+            raise
+
+    def _abort_late(self, connected: asyncio.Future[Any]) -> None:
+        """Nobody wants that connection any more."""
+        if not connected.cancelled() and connected.exception() is None:
+            self.abort(connected.result())
 
     async def execute(self, raw: Any, sql: str) -> Sequence[Sequence[Any]]:
         """Through a cursor."""

@@ -107,7 +107,7 @@ class TestBorrowing:
         await (await asyncio.wait_for(waiter, 10)).close()
 
     async def test_but_not_for_ever(self, make_pool):
-        pool = make_pool(maxconnections=1, blocking=True, queue_timeout=0.01)
+        pool = make_pool(maxconnections=1, blocking=True, queue_timeout=0.5)  # connects within it
         async with pool.connection():
             with pytest.raises(AcquireTimeoutError, match=r"test_dbutils\.py:\d+"):
                 await asyncio.create_task(pool.connection())

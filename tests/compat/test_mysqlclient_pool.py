@@ -134,7 +134,7 @@ class TestCapacity:
                 pass
 
     async def test_more_than_max_size_is_an_overflow(self, make_pool):
-        pool = make_pool(size=1, max_size=1, queue_timeout=0.01)
+        pool = make_pool(size=1, max_size=1, queue_timeout=0.5)  # connects within it
         async with pool.fetch():
             with pytest.raises(ConnectionPool.OverflowError, match=r"test_mysqlclient_pool\.py:\d+"):
                 async with pool.fetch():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.metadata
 import logging
 
@@ -47,6 +48,24 @@ async def test_sessions_stay_clean_without_the_drivers_private_parts(server, dri
                     await asyncio.sleep(0.01)
     assert "none of the versions that this pool was tested with" in caplog.text or driver in _told
     _told.add(driver)
+
+
+@pytest.mark.parametrize("driver", ["asyncmy", "aiomysql", "mysql.connector.aio"])
+async def test_connects_that_are_cancelled_leave_no_socket(server, driver, future_version):
+    """A socket left open is a ResourceWarning, which fails this test: see `filterwarnings`."""
+    options = {"ssl_disabled": True, "collation": "utf8mb4_general_ci"} if driver.startswith("mysql") else {}
+    for ticks in range(0, 40, 3):
+        pool = ConnectionPool(server.dsn(driver), connect_args=options)
+        opening = asyncio.create_task(pool.open())
+        for _ in range(ticks):
+            await asyncio.sleep(0.0003)
+        opening.cancel()
+        await asyncio.wait([opening])
+        await pool.close()
+        gc.collect()
+    async with ConnectionPool(server.dsn()) as observer, asyncio.timeout(10):
+        while await observer.fetch_value("SELECT COUNT(*) FROM information_schema.processlist WHERE db = 'test'") > 1:
+            await asyncio.sleep(0.01)
 
 
 _told: set[str] = set()  # the log says it once in a process

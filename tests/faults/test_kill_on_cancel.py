@@ -167,7 +167,7 @@ def full(admin, server):
 @SOME
 async def test_server_full_and_no_connection_to_kill_with(account, admin, full, locked_row, pools, recorder, whole):
     """The killer gives up within `connect_timeout`, the log says so, and the capacity comes back."""
-    pool = await pools(max_size=1, connect_timeout=1.0, observers=[recorder])
+    pool = await pools(max_size=1, connect_timeout=2.0, observers=[recorder])
     task = asyncio.create_task(statement(pool, BLOCKED))
     await all_run(admin, account.user, 1)
     full()

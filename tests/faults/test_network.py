@@ -105,7 +105,7 @@ async def test_frozen_while_idle_and_found_out_by_the_ping(pools, proxy, whole):
 @SOME
 async def test_frozen_in_a_statement(pools, proxy, whole):
     """The borrower's own patience is the bound; the connection is gone, and so is what it might still say."""
-    pool = await pools(max_size=3, connect_timeout=0.5, validation_timeout=0.2)
+    pool = await pools(max_size=3, connect_timeout=2, validation_timeout=0.2)
     await whole(pool)
     asking = [asyncio.create_task(ask(pool, number, 0.3)) for number in range(3)]
     await settled(pool, lambda stats: stats.in_use == 3)
@@ -136,7 +136,7 @@ async def test_frozen_while_the_reset_is_under_way(pools, proxy, whole):
 @SOME
 async def test_frozen_while_a_transaction_is_rolled_back(pools, proxy, whole):
     """That reset is awaited by a task of the pool's own: bounded by connect_timeout, and the place comes back."""
-    pool = await pools(max_size=1, connect_timeout=0.5)
+    pool = await pools(max_size=1, connect_timeout=2)
     async with pool.acquire() as connection:
         await connection.begin()
         proxy.freeze("open")
@@ -243,7 +243,7 @@ async def test_garbage_in_a_reply(pools, proxy, whole):
 @SOME
 async def test_garbage_in_the_reply_to_a_reset(pools, proxy, whole):
     """It was sent at release, and comes back with the next borrower's first reply, who must not get a wrong row."""
-    pool = await pools(max_size=1, connect_timeout=1)
+    pool = await pools(max_size=1, connect_timeout=2)
     for _ in range(2):
         await eventually_works(pool)
         async with pool.acquire() as connection, connection.cursor() as cursor:
