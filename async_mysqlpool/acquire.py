@@ -18,6 +18,7 @@ from async_mysqlpool.errors import (
     QueueFullError,
 )
 from async_mysqlpool.lease import PooledConnection
+from async_mysqlpool.semaphore import was_served
 from async_mysqlpool.stats import describe_holders
 
 if TYPE_CHECKING:
@@ -94,17 +95,17 @@ class Acquire:
         entry: Entry | None = None
         try:
             if self._timeout == 0:
-                entry = await capacity.take_without_waiting(self)
+                entry = await self._take_if_free(capacity)
             else:
                 if capacity.config.max_waiting is not None:
                     _check_queue(self._pool, capacity, capacity.config.max_waiting)
                 deadline = None if self._timeout is None else started + self._timeout
                 held = _held_by(task, capacity)
                 if held is None:
-                    entry = await capacity.take(self, deadline)
+                    entry = await self._take(capacity, deadline)
                 else:
                     with _nested(capacity, held, self._site, patient=deadline is not None):
-                        entry = await capacity.take(self, deadline)
+                        entry = await self._take(capacity, deadline)
         except TimeoutError:
             pass
         except BaseException as exc:
@@ -122,9 +123,100 @@ class Acquire:
             error = _timed_out(self._pool, capacity, self.phase, waited)
             _tell(capacity, error, started)
             raise error from capacity.connect_error
-        if entry.state is State.CLOSED:  # terminate() came between the hand-over and this task's turn
-            raise PoolClosedError(f"pool {capacity.name} is closed")
         return entry
+
+    async def _take(self, capacity: Capacity, deadline: float | None) -> Entry:
+        """Wait for a turn, then take an idle connection that proves to be alive, or the next one to come.
+
+        Raises:
+            TimeoutError: the deadline (the loop's time) passed; `phase` says in which phase.
+            PoolClosedError: the pool was closed meanwhile.
+        """
+        entry = _if_good(capacity, await _turn(capacity, deadline))
+        if entry is None:
+            entry = _if_good(capacity, await self._checked_idle(capacity, deadline))
+        while entry is None:
+            self.phase = "connecting"
+            entry = _if_good(capacity, await _next_one(capacity, deadline))
+        return entry
+
+    async def _take_if_free(self, capacity: Capacity) -> Entry | None:
+        """An idle connection or none; then one is opened for whoever comes next, if there is room."""
+        if not capacity.permits.take():
+            return None
+        entry = _if_good(capacity, await self._checked_idle(capacity, None))
+        if entry is None:
+            capacity.workers.open_one(unconditional=True)
+        return entry
+
+    async def _checked_idle(self, capacity: Capacity, deadline: float | None) -> Entry | None:
+        """The caller has a permit; it goes with the connection, and comes back if the caller is cancelled here."""
+        patience = capacity.config.validation_timeout
+        while not capacity.idle.empty():
+            entry = capacity.idle.get_nowait()
+            if capacity.is_useless(entry):
+                capacity.gone(entry, "broken", keep_permit=True)
+            elif not entry.needs_ping(capacity.loop.time(), capacity.config.validate_after):
+                return entry
+            else:
+                self.phase = "validating"
+                remaining = patience if deadline is None else deadline - capacity.loop.time()
+                if await capacity.workers.answers(entry, min(patience, remaining)) or entry.state is State.CLOSED:
+                    return entry
+                capacity.gone(entry, "broken", keep_permit=True)
+                if deadline is not None and capacity.loop.time() >= deadline:
+                    capacity.permits.release()
+                    raise TimeoutError
+        return None
+
+
+async def _turn(capacity: Capacity, deadline: float | None) -> Entry | None:
+    """A permit, after everybody who came before, and the connection that may come along with it."""
+    if capacity.permits.take():
+        return None
+    turn = capacity.permits.join(deadline)
+    try:
+        return await turn
+    except BaseException:
+        capacity.permits.leave(turn)
+        raise
+
+
+async def _next_one(capacity: Capacity, deadline: float | None) -> Entry:
+    """Hand the permit to a worker that opens a connection; that one, or another one that is free before."""
+    waiter: asyncio.Future[Entry] = capacity.loop.create_future()
+    capacity.wanted[waiter] = None
+    if deadline is not None:
+        capacity.deadlines.watch(waiter, deadline)
+    capacity.workers.open_one()
+    try:
+        return await waiter
+    except BaseException:
+        # The connection may have been handed over in the very tick in which this task was cancelled.
+        if was_served(waiter):
+            capacity.offer(waiter.result())
+        raise
+    finally:
+        capacity.wanted.pop(waiter, None)
+
+
+def _if_good(capacity: Capacity, entry: Entry | None) -> Entry | None:
+    """The caller has a permit, perhaps with a connection. Much may have happened between the hand-over and its turn.
+
+    Raises:
+        PoolClosedError: the pool was closed or terminated.
+    """
+    if capacity.closing:
+        if entry is None:
+            capacity.permits.release()
+            capacity.progress.set()
+        else:
+            capacity.offer(entry)
+        raise PoolClosedError(f"pool {capacity.name} is closed")
+    if entry is not None and capacity.is_useless(entry):
+        capacity.gone(entry, "broken", keep_permit=True)
+        return None
+    return entry
 
 
 def _held_by(task: asyncio.Task[Any] | None, capacity: Capacity) -> Entry | None:

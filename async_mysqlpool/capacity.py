@@ -22,17 +22,16 @@ from typing import TYPE_CHECKING, Any
 from async_mysqlpool import session
 from async_mysqlpool.drivers.base import is_disconnect, is_failover, is_server_error
 from async_mysqlpool.entry import Entry, State
-from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
+from async_mysqlpool.errors import ConnectError, PoolError, ResetFailedError, ServerUnavailableError
 from async_mysqlpool.journal import Journal
 from async_mysqlpool.opening import again
-from async_mysqlpool.semaphore import Deadlines, FairSemaphore, was_served
+from async_mysqlpool.semaphore import Deadlines, FairSemaphore
 from async_mysqlpool.stats import Lease
 from async_mysqlpool.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from async_mysqlpool.acquire import Acquire
     from async_mysqlpool.config import PoolConfig
     from async_mysqlpool.drivers import Driver
 
@@ -86,7 +85,7 @@ class Capacity:
             return None
         while not self.idle.empty():
             entry = self.idle.get_nowait()
-            if self._is_useless(entry):
+            if self.is_useless(entry):
                 self.gone(entry, "broken", keep_permit=True)
             elif entry.needs_ping(now, self.config.validate_after):
                 self.idle.put_nowait(entry)
@@ -96,74 +95,7 @@ class Capacity:
         self.permits.release()
         return None
 
-    async def take(self, acquire: Acquire, deadline: float | None) -> Entry:
-        """Wait for a turn, then take an idle connection that proves to be alive, or the next one to come.
-
-        Raises:
-            TimeoutError: the deadline (the loop's time) passed; `acquire` says in which phase.
-        """
-        if not self.permits.take():
-            turn = self.permits.join(deadline)
-            try:
-                entry = await turn
-            except BaseException:
-                self.permits.leave(turn)
-                raise
-            if entry is not None:
-                return entry
-        if self.closing:
-            self.permits.release()
-            self.progress.set()
-            raise PoolClosedError(f"pool {self.name} is closed")
-        entry = await self._checked_idle(acquire, deadline)
-        if entry is not None:
-            return entry
-        acquire.phase = "connecting"
-        waiter: asyncio.Future[Entry] = self.loop.create_future()
-        self.wanted[waiter] = None
-        if deadline is not None:
-            self.deadlines.watch(waiter, deadline)
-        self.workers.open_one()
-        try:
-            return await waiter
-        except BaseException:
-            # The connection may have been handed over in the very tick in which this task was cancelled.
-            if was_served(waiter):
-                self.offer(waiter.result())
-            raise
-        finally:
-            self.wanted.pop(waiter, None)
-
-    async def take_without_waiting(self, acquire: Acquire) -> Entry | None:
-        """An idle connection or none; then one is opened for whoever comes next, if there is room."""
-        if not self.permits.take():
-            return None
-        entry = await self._checked_idle(acquire, None)
-        if entry is None:
-            self.workers.open_one(unconditional=True)
-        return entry
-
-    async def _checked_idle(self, acquire: Acquire, deadline: float | None) -> Entry | None:
-        """The caller has a permit; it goes with the connection, and comes back if the caller is cancelled here."""
-        patience = self.config.validation_timeout
-        while not self.idle.empty():
-            entry = self.idle.get_nowait()
-            if self._is_useless(entry):
-                self.gone(entry, "broken", keep_permit=True)
-            elif not entry.needs_ping(self.loop.time(), self.config.validate_after):
-                return entry
-            else:
-                acquire.phase = "validating"
-                remaining = patience if deadline is None else deadline - self.loop.time()
-                if await self.workers.answers(entry, min(patience, remaining)):
-                    return entry
-                self.gone(entry, "broken", keep_permit=True)
-                if deadline is not None and self.loop.time() >= deadline:
-                    self.permits.release()
-                    raise TimeoutError
-        return None
-
-    def _is_useless(self, entry: Entry) -> bool:
+    def is_useless(self, entry: Entry) -> bool:
         """Told without I/O. Mere old age is the maintenance's business; an expired connection must not be lent."""
         return entry.expires_at == 0.0 or entry.doubt is not None or self.driver.is_dead(entry.raw)
 
@@ -218,7 +150,7 @@ class Capacity:
         reason = self._unfit(entry, now)
         in_transaction = entry.touched and not entry.in_flight and self.driver.in_transaction(entry.raw)
         what = "result" if reason == "unread result" else session.left_open(entry, in_transaction)
-        if what is not None:
+        if what is not None and entry.touched:
             self.journal.left_behind(self.lease(entry), what)
         if self.journal.observed or entry.warned:
             self.journal.came_back(self.lease(entry), entry.warned)
@@ -233,7 +165,7 @@ class Capacity:
             # A large transaction may take long to roll back: nobody should get a connection that is busy with that.
             self.workers.clean(entry)
         else:
-            self._lend_on(entry)
+            self.offer(entry)
 
     def _begin_reset(self, entry: Entry) -> bool:
         """Locks and transactions end now; the replies will be read before that of the next borrower's first command.
@@ -283,13 +215,7 @@ class Capacity:
             return  # the pool was terminated while it was handed over
         if self.closing:
             self.retire(entry, "shutdown")
-        elif (self.wanted or self.permits.queue) and self._is_useless(entry):
-            self.gone(entry, "broken")
-        else:
-            self._lend_on(entry)
-
-    def _lend_on(self, entry: Entry) -> None:
-        if self.permits.free < 0:
+        elif self.permits.free < 0:
             self.retire(entry, "surplus")
         elif not self._hand_over(entry):
             entry.state = State.IDLE
@@ -354,6 +280,7 @@ class Capacity:
     def begin_closing(self) -> None:
         """No new connections; those that come back from now on are closed."""
         self.closing = True
+        self.progress.set()
         self.workers.stop_opening()
 
     def cut_off(self) -> None:
@@ -361,11 +288,15 @@ class Capacity:
         for entry in list(self.entries):
             if entry.state is State.IN_USE:
                 entry.take_back(self.loop.time(), State.CLEANING)
-                self.retire(entry, "shutdown")
+                if entry.in_flight:
+                    self.retire(entry, "shutdown")
+                else:
+                    self.gone(entry, "shutdown")  # at once: the borrower may be about to send its next statement
 
     def terminate(self) -> None:
         """Close everything at once."""
         self.closing = True
+        self.progress.set()
         self.deadlines.stop()
         self.workers.cancel()
         while not self.idle.empty():

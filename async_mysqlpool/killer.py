@@ -89,10 +89,9 @@ class Killer:
                 await self._serve(raw)
                 self._at_work = False  # whoever comes from now on gets a killer of its own
         except Exception as exc:  # noqa: BLE001  each victim's task gets it, and gives up
+            self._at_work = False
             for victim, done in list(self._waiting.items()):
                 self._finish(victim, done, exc)
-        finally:
-            self._at_work = False
 
     async def _serve(self, raw: Any) -> None:
         killed: set[Victim] = set()

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import math
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
@@ -103,9 +104,9 @@ class Connector:
     async def connect(self, entry: Entry, persistent: bool) -> None:
         """Fill `entry` with a connection that is ready to be lent.
 
-        When `persistent`, an attempt that was cut half-way is made once more: something answers there, and whatever
-        hung up on us may have been a server going down, or a proxy whose server did, with the next one up already.
-        So is one whose password was refused, if it has changed meanwhile.
+        An attempt whose password was refused is made once more if it has changed meanwhile. So is, when `persistent`,
+        one that was cut half-way: something answers there, and whatever hung up on us may have been a server going
+        down, or a proxy whose server did, with the next one up already.
 
         Raises:
             ConnectError: the server refuses us, or an option makes no sense to it.
@@ -119,14 +120,14 @@ class Connector:
                 try:
                     await self._connect(entry, password)
                 except Exception as exc:
-                    latest = await self._password() if self._driver.error_number(exc) == _ACCESS_DENIED else password
+                    latest = await self._latest_password(exc, password)
                     if latest == password and not (persistent and self._was_cut(exc)):
                         raise
                     self.abort(entry)
                     await self._connect(entry, latest)
         except BaseException as exc:
             self.abort(entry)
-            if not isinstance(exc, Exception):
+            if is_to_end(exc):
                 raise
             raise self._translated(exc) from exc
         if config.max_lifetime is not None:
@@ -179,6 +180,13 @@ class Connector:
             password = await password
         return str(password)
 
+    async def _latest_password(self, exc: Exception, password: str) -> str:
+        """What the function says by now, if it was the password that was refused."""
+        if self._driver.error_number(exc) == _ACCESS_DENIED:
+            with suppress(Exception):  # the refusal says more
+                return await self._password()
+        return password
+
     def _params(self, password: str) -> ConnectParams:
         config = self._config
         return ConnectParams(
@@ -196,7 +204,7 @@ class Connector:
             connect_args=self._connect_args,
         )
 
-    def _translated(self, exc: Exception) -> ConnectError:
+    def _translated(self, exc: BaseException) -> ConnectError:
         """What a failed connect means. The server's own words stay in the message; they never hold the password."""
         config = self._config
         where = f"{config.user or 'the default user'} at {config.address}"
@@ -212,6 +220,13 @@ class Connector:
         return ConnectError(f"cannot connect as {where}: {_reason(exc)}")
 
 
+def is_to_end(exc: BaseException) -> bool:
+    """Whether it ends this task. A cancellation may also come out of what was awaited; then it is a mere error."""
+    task = asyncio.current_task()
+    foreign = isinstance(exc, asyncio.CancelledError) and task is not None and not task.cancelling()
+    return not (foreign or isinstance(exc, Exception))
+
+
 def again(error: ConnectError) -> ConnectError:
     """The same error for one more waiter: an exception that is raised twice would carry both tracebacks."""
     copy = type(error)(*error.args)
@@ -222,4 +237,4 @@ def again(error: ConnectError) -> ConnectError:
 def _reason(exc: Any) -> str:
     """The drivers wrap the interesting error into a general one."""
     cause = exc.__cause__
-    return f"{exc} ({cause})" if isinstance(cause, OSError) and str(cause) not in str(exc) else str(exc)
+    return f"{exc} ({cause})" if isinstance(cause, OSError) and str(cause) not in str(exc) else str(exc) or repr(exc)

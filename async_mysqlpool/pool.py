@@ -124,7 +124,7 @@ class ConnectionPool(Queries):
             return
         try:
             async with asyncio.timeout(timeout):
-                while capacity.living < self._min_size:
+                while self.ready().living < self._min_size:
                     error = capacity.connect_error
                     if error is not None and (timeout is None or not isinstance(error, ServerUnavailableError)):
                         raise error
@@ -137,6 +137,8 @@ class ConnectionPool(Queries):
                 f"pool {self._name}: no {self._min_size} connections within open(timeout={timeout:g})"
                 + (f"; the last attempt failed: {error}" if error else "")
             ) from error
+        except PoolClosedError:  # by somebody else
+            raise
         except BaseException:
             self.terminate()
             raise
@@ -243,7 +245,7 @@ class ConnectionPool(Queries):
             entry.warned = True
             capacity.journal.held_too_long(capacity.lease(entry))
         capacity.refill()
-        return min(plan.wake_at, now + maintenance.LOOK_EVERY) if self.idle else plan.wake_at
+        return min(plan.wake_at, now + maintenance.LOOK_EVERY) if self.size else plan.wake_at
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -18,7 +18,7 @@ from async_mysqlpool.errors import ConnectError, ServerUnavailableError
 from async_mysqlpool.journal import logger
 from async_mysqlpool.killer import Killer, Victim
 from async_mysqlpool.lease import PooledConnection
-from async_mysqlpool.opening import Backoff, Connector
+from async_mysqlpool.opening import Backoff, Connector, is_to_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
@@ -116,7 +116,9 @@ class Workers:
         try:
             async with asyncio.timeout(self._config.connect_timeout):
                 await self._config.on_connect(lease)
-        except Exception as exc:
+        except (Exception, asyncio.CancelledError) as exc:
+            if is_to_end(exc):
+                raise
             raise ConnectError(f"on_connect failed: {exc!r}") from exc
         finally:
             lease.detach()
@@ -136,10 +138,10 @@ class Workers:
     def _flush(self) -> None:
         """Those corked before the last call; one handle of the loop for all connections, not one for each."""
         due, self._due, self._corked = self._due, self._corked, []
-        for pipeline in due:
-            pipeline.flush()
         if self._due:
             self._loop.call_soon(self._flush)
+        for pipeline in due:
+            pipeline.flush()
 
     def clean(self, entry: Entry) -> None:
         """Make the session clean and offer the connection again."""
@@ -189,7 +191,8 @@ class Workers:
                 await self._driver.ping(entry.raw)
         except Exception as exc:  # noqa: BLE001  a dead connection may raise anything at all
             logger.debug("%s: connection %d failed its check: %r", self._capacity.name, entry.connection_id, exc)
-            self._capacity.suspect_all()
+            if not isinstance(exc, TimeoutError) or timeout >= self._config.validation_timeout:
+                self._capacity.suspect_all()  # else the caller's own time was up, which says nothing of the others
             return False
         except BaseException:
             self._capacity.gone(entry, "cancelled")
@@ -256,6 +259,8 @@ class Workers:
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await self._driver.close(raw)
+        except Exception as exc:  # noqa: BLE001  its work is done
+            logger.debug("%s: closing the connection that killed: %r", self._capacity.name, exc)
         finally:
             self._driver.abort(raw)
 

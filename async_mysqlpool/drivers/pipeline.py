@@ -160,13 +160,18 @@ class _Cork:
 
     def pull(self) -> None:
         """Write what is held back, if it still is. The driver may have let go of its output since."""
-        if getattr(self._holder, self._output) is self:
-            self.write(b"")
+        if getattr(self._holder, self._output) is not self:
+            return
+        if self._target.is_closing():  # nobody is there to read it; some loops raise on a write
+            self._held = b""
+        self.write(b"")
 
     def write(self, data: bytes) -> None:
         """Both in one go; the driver has its own object back."""
         setattr(self._holder, self._output, self._target)
-        self._target.write(self._held + data)
+        held, self._held = self._held, b""  # a driver may go on with this object for the rest of a large packet
+        if held or data:
+            self._target.write(held + data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)

@@ -332,3 +332,18 @@ async def test_nothing_is_killed_that_had_ended(server):
                 await asyncio.sleep(5)
         await asyncio.sleep(5)
         assert not any(text.startswith("KILL") for text in server.statements())
+
+
+async def test_a_killer_whose_goodbye_is_slow_gives_nobody_up(server):
+    server.close.set(slow(30))
+    async with make_pool(server, max_size=3) as pool:
+        victims = [start(pool.fetch_value("SELECT SLEEP(1000)")) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        victims[0].cancel()
+        await asyncio.sleep(0.8)  # the killer has done its work and says goodbye
+        server.connect.set(slow(0.5))
+        victims[1].cancel()
+        await asyncio.sleep(20)
+        assert pool.stats().killed == 2
+        assert server.running == {}
+        await check_whole(pool, server)

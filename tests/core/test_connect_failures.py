@@ -266,3 +266,23 @@ async def test_a_connect_that_nobody_waits_for_any_more_becomes_idle(server):  #
         await asyncio.sleep(2)
         assert pool.idle == 1
         await check_whole(pool, server)
+
+
+@pytest.mark.parametrize("option", ["password", "on_connect"])
+async def test_a_cancellation_that_is_not_our_own_is_an_error_like_any_other(server, option):
+    """A task that the function waits for was cancelled, say one that fetches tokens for everybody."""
+    broken = asyncio.get_running_loop().create_future()
+    broken.cancel()
+    calls = []
+
+    async def function(*_args):
+        calls.append(1)
+        if len(calls) == 1:
+            await broken
+        return "secret"
+
+    async with make_pool(server, **{option: function}) as pool:
+        with pytest.raises(ConnectError, match="CancelledError"):
+            await borrow(pool)
+        await borrow(pool)
+        await check_whole(pool, server)

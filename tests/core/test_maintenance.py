@@ -362,3 +362,14 @@ async def test_a_connect_under_way_while_expiring_is_not_kept(server):
         await asking
         await asyncio.sleep(1)
         assert await borrow(pool) == 2
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_idle_time": None, "max_lifetime": None}])
+async def test_a_connection_that_dies_after_a_look_at_a_busy_pool_is_soon_replaced(server, limits):
+    async with make_pool(server, min_size=1, max_size=1, **limits) as pool:
+        await borrow(pool, 20)  # nothing is idle at the last look
+        await asyncio.sleep(1)
+        server.kill_all()
+        await asyncio.sleep(10)
+        assert server.connects == 2
+        assert pool.idle == 1

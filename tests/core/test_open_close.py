@@ -12,7 +12,7 @@ import pytest
 from support import borrow, check_whole, connection_id, drop, make_pool, now, start, ticks, value
 
 from async_mysqlpool import ConnectError, PoolClosedError, ServerUnavailableError
-from async_mysqlpool.testing.fake import NEVER, fail, slow
+from async_mysqlpool.testing.fake import NEVER, FakeError, Step, fail, slow
 
 # -- open: SCENARIOS 17, 18, 20-25, 28; PAINS 47, 53 -------------------------------------------------------------------
 
@@ -457,3 +457,68 @@ async def test_id_of_a_connection_survives_reuse(server):
         async with pool.acquire() as conn:
             assert await connection_id(conn) == first
         await check_whole(pool, server)
+
+
+# -- closed by somebody else meanwhile ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timeout", [30.0, None])
+@pytest.mark.parametrize("how", ["close", "terminate"])
+@pytest.mark.parametrize("answer", [slow(0.5), Step(delay=0.5, error=FakeError(2013, "lost"))])
+async def test_whoever_checks_a_connection_meanwhile_is_sent_away(server, answer, how, timeout):
+    pool = make_pool(server, queue_timeout=timeout)
+    await pool.open()
+    await borrow(pool)
+    await asyncio.sleep(5)
+    server.ping.set(answer)
+    waiter = start(borrow(pool))
+    await asyncio.sleep(0.1)
+    if how == "close":
+        await pool.close()
+    else:
+        pool.terminate()
+    await asyncio.wait([waiter], timeout=10)
+    assert isinstance(waiter.exception(), PoolClosedError)
+    assert pool.size == len(server.sessions) == 0
+
+
+async def test_an_acquire_that_waits_for_nothing_opens_nothing_afterwards(server):
+    pool = make_pool(server)
+    await pool.open()
+    await borrow(pool)
+    await asyncio.sleep(5)
+    server.ping.set(Step(delay=0.5, error=FakeError(2013, "lost")))
+    waiter = start(borrow(pool, timeout=0))
+    await asyncio.sleep(0.1)
+    pool.terminate()
+    await asyncio.wait([waiter])
+    await asyncio.sleep(5)
+    assert isinstance(waiter.exception(), PoolClosedError)
+    assert server.connects == 1
+
+
+@pytest.mark.parametrize("how", ["close", "terminate"])
+async def test_an_open_that_waits_for_the_minimum_is_sent_away(server, how):
+    server.connect.set(NEVER)
+    pool = make_pool(server, min_size=1)
+    opening = start(pool.open(timeout=60))
+    await asyncio.sleep(1)
+    if how == "close":
+        await pool.close()
+    else:
+        pool.terminate()
+    await asyncio.wait([opening], timeout=5)
+    assert isinstance(opening.exception(), PoolClosedError)
+
+
+async def test_a_borrower_between_two_statements_is_cut_off_without_a_goodbye(server):
+    """Its next statement would wait for a reply that the goodbye swallows."""
+    server.close.set(slow(0.5))
+    pool = make_pool(server)
+    await pool.open()
+    async with pool.acquire() as conn:
+        await value(conn, "SELECT 1")
+        await pool.close(timeout=1)
+        assert server.close.calls == 0
+        with pytest.raises(FakeError):
+            await asyncio.wait_for(value(conn, "SELECT 1"), 5)

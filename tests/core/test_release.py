@@ -214,3 +214,16 @@ async def test_a_thousand_rounds_of_release_and_reuse_after_release_are_all_refu
             for conn in stale:
                 with pytest.raises(ConnectionReleasedError):
                     await conn.begin()
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'FakeCursor.execute' was never awaited")  # which is the point
+async def test_a_lock_that_was_never_asked_for_is_not_left_open(server):
+    async with make_pool(server, max_size=1) as pool:
+        async with pool.acquire() as conn, conn.cursor() as cursor:
+            never_ran = start(cursor.execute("SELECT GET_LOCK('a', 1)"))
+            never_ran.cancel()
+            await asyncio.wait([never_ran])
+        for _ in range(3):
+            async with pool.acquire():
+                pass
+        assert pool.stats().left_behind == {}

@@ -289,3 +289,25 @@ async def test_a_server_error_in_the_middle_of_a_hook_may_be_handled_by_it(serve
 
     async with make_pool(server, on_connect=hook) as pool:
         assert await borrow(pool) == 1
+
+
+async def test_without_resets_an_unfinished_transaction_block_is_only_rolled_back(server):
+    """No reset that would take away what nobody restores."""
+    look = "SELECT @@autocommit, @@time_zone, @@character_set_client, CONNECTION_ID()"
+    variables = {"time_zone": "+00:00"}
+    async with make_pool(server, max_size=1, reset="none", autocommit=False, session_variables=variables) as pool:
+        before = await pool.fetch_one(look)
+
+        async def ends_its_transaction_itself():
+            async with pool.transaction() as conn:
+                await conn.rollback()
+                await asyncio.sleep(10)
+
+        task = start(ends_its_transaction_itself())
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        for _ in range(3):
+            assert await pool.fetch_one(look) == before
+        assert server.statements().count("ROLLBACK") == 2  # its own, and one of the pool's
+        assert "COM_RESET_CONNECTION" not in server.statements()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support import borrow, check_whole, make_pool, now, start, ticks
+from support import borrow, check_whole, connection_id, make_pool, now, start, ticks
 
 from async_mysqlpool import AcquireTimeoutError
 from async_mysqlpool.testing.fake import NEVER, FakeError, fail, slow
@@ -210,4 +210,41 @@ async def test_a_server_that_became_read_only_loses_all_connections(server, numb
             await pool.execute("UPDATE t SET x = 1")
         await asyncio.sleep(1)
         assert (old & set(server.sessions) == set()) == evicted
+        await check_whole(pool, server)
+
+
+async def test_a_connection_that_expires_while_it_is_checked_is_not_lent(server):
+    async with make_pool(server) as pool:
+        first = await borrow(pool)
+        await asyncio.sleep(5)
+        server.ping.set(slow(0.5))
+        borrower = start(borrow(pool))
+        await asyncio.sleep(0.2)
+        pool.expire()
+        assert await borrower != first
+        await check_whole(pool, server)
+
+
+async def test_a_connection_that_dies_on_the_way_to_its_borrower_is_not_lent(server):
+    async with make_pool(server, max_size=1) as pool:
+        async with pool.acquire() as conn:
+            first = await connection_id(conn)
+            waiter = start(borrow(pool))
+            await ticks()
+        server.kill(first)  # handed over, but its borrower has not run yet
+        assert await waiter != first
+        await check_whole(pool, server)
+
+
+async def test_a_short_deadline_says_nothing_of_the_other_connections(server):
+    async with make_pool(server) as pool:
+        await fill(pool, 2)
+        await asyncio.sleep(5)
+        async with pool.acquire():
+            server.ping.set(slow(0.3))
+            with pytest.raises(AcquireTimeoutError):
+                await borrow(pool, timeout=0.1)
+        pings = server.ping.calls
+        await borrow(pool)
+        assert server.ping.calls == pings
         await check_whole(pool, server)
