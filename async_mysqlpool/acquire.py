@@ -133,11 +133,11 @@ class Acquire:
             PoolClosedError: the pool was closed meanwhile.
         """
         entry = _if_good(capacity, await _turn(capacity, deadline))
-        if entry is None:
-            entry = _if_good(capacity, await self._checked_idle(capacity, deadline))
         while entry is None:
-            self.phase = "connecting"
-            entry = _if_good(capacity, await _next_one(capacity, deadline))
+            entry = _if_good(capacity, await self._checked_idle(capacity, deadline))
+            if entry is None:
+                self.phase = "connecting"
+                entry = _if_good(capacity, await _next_one(capacity, deadline))
         return entry
 
     async def _take_if_free(self, capacity: Capacity) -> Entry | None:

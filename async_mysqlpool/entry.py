@@ -1,8 +1,11 @@
-"""One physical connection as the pool sees it: its state, its times, who holds it."""
+"""One physical connection as the pool sees it: its state, its times, who holds it and where that was acquired."""
 
 from __future__ import annotations
 
 import enum
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +15,10 @@ if TYPE_CHECKING:
     from async_mysqlpool.drivers.base import Pipeline
     from async_mysqlpool.session import Baseline
 
-__all__ = ["Entry", "Site", "State"]
+__all__ = ["Entry", "Site", "State", "caller"]
+
+_PACKAGE = str(Path(__file__).parent) + os.sep
+_PROGRAM = _PACKAGE + "cli" + os.sep  # uses the pool as anybody does
 
 
 class State(enum.Enum):
@@ -53,6 +59,16 @@ class Site:
         return f"{self._code.co_filename}:{line}"
 
 
+def caller() -> Site:
+    """The nearest place outside this package on the stack."""
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  the fast way, documented in `sys`
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        if frame.f_code.co_filename.startswith(_PROGRAM):
+            break
+        frame = frame.f_back
+    return Site(frame.f_code, frame.f_lasti)
+
+
 class Entry:
     """A physical connection and the pool's notes on it; the driver's object carries none of them.
 
@@ -69,13 +85,15 @@ class Entry:
         read_only: its borrower asked for that, so an error that says so is no failover.
         locked: which may have left a lock.
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
-        open_transaction: a `transaction()` block did not come to its end.
+        open_transaction: it is in a block that ends in COMMIT or ROLLBACK, or was in one that ended in neither.
+        abandoned: that block was left; ROLLBACK comes before anything else.
         doubt: why the session must not be reused, whatever a reset would say.
         suspect: another connection was lost, so ping this one before handing it out.
         expires_at: when its lifetime ends, in the loop's time.
     """
 
     __slots__ = (
+        "abandoned",
         "acquired_at",
         "baseline",
         "connection_id",
@@ -124,6 +142,7 @@ class Entry:
         self.read_only = False
         self.tracked = False
         self.open_transaction = False
+        self.abandoned = False
         self.reset_error: Exception | None = None
         self.doubt: str | None = None
         self.suspect = False
@@ -144,7 +163,7 @@ class Entry:
         self.task = task
         self.uses += 1
         if self.touched:
-            self.touched = self.moved = self.locked = self.wrote = self.read_only = False
+            self.touched = self.moved = self.locked = self.wrote = self.read_only = self.abandoned = False
             self.dirty = not self.tracked
 
     def take_back(self, now: float, state: State) -> None:

@@ -13,6 +13,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from async_mysqlpool.errors import ConnectError
+from async_mysqlpool.opening import is_to_end
 from async_mysqlpool.session import identify
 
 if TYPE_CHECKING:
@@ -88,10 +90,13 @@ class Killer:
             async with self._connection() as raw:
                 await self._serve(raw)
                 self._at_work = False  # whoever comes from now on gets a killer of its own
-        except Exception as exc:  # noqa: BLE001  each victim's task gets it, and gives up
+        except (Exception, asyncio.CancelledError) as exc:
             self._at_work = False
+            if is_to_end(exc):
+                raise
+            reason = exc if isinstance(exc, Exception) else ConnectError(f"cannot connect: {exc!r}")
             for victim, done in list(self._waiting.items()):
-                self._finish(victim, done, exc)
+                self._finish(victim, done, reason)  # each victim's task gets it, and gives up
 
     async def _serve(self, raw: Any) -> None:
         killed: set[Victim] = set()

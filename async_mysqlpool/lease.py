@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from async_mysqlpool.entry import Site
 from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
 from async_mysqlpool.statements import note_statement
 
@@ -27,11 +23,9 @@ if TYPE_CHECKING:
     from async_mysqlpool.entry import Entry
     from async_mysqlpool.transaction import Isolation
 
-__all__ = ["Owner", "PooledConnection", "PooledCursor", "caller"]
+__all__ = ["Owner", "PooledConnection", "PooledCursor"]
 
 T = TypeVar("T")
-_PACKAGE = str(Path(__file__).parent) + os.sep
-_PROGRAM = _PACKAGE + "cli" + os.sep  # uses the pool as anybody does
 
 
 class Owner(Protocol):
@@ -52,14 +46,11 @@ class Owner(Protocol):
         ...
 
 
-def caller() -> Site:
-    """The nearest place outside this package on the stack."""
-    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  the fast way, documented in `sys`
-    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
-        if frame.f_code.co_filename.startswith(_PROGRAM):
-            break
-        frame = frame.f_back
-    return Site(frame.f_code, frame.f_lasti)
+def _drop(operation: object) -> None:
+    """A coroutine that never ran shall not complain that nobody awaited it."""
+    close = getattr(operation, "close", None)
+    if close is not None:
+        close()
 
 
 def _task_awaiting(operation: object) -> str:
@@ -138,10 +129,10 @@ class PooledConnection:
         """
         entry = self._entry
         if entry is None or self._busy is not None or entry.in_flight:
-            close = getattr(operation, "close", None)  # of a coroutine that shall not complain that nobody awaited it
-            if close is not None:
-                close()
+            _drop(operation)
             raise self._refusal()
+        if entry.abandoned:
+            await self._roll_back_before(operation)
         self._busy = operation
         entry.task = asyncio.current_task()  # it may have been handed on since it was acquired
         entry.in_flight = entry.touched = True
@@ -158,6 +149,15 @@ class PooledConnection:
         if entry.tracked and not entry.dirty:
             entry.dirty = self._owner.driver.session_changed(entry.raw)
         return result
+
+    async def _roll_back_before(self, operation: object) -> None:
+        """A transaction block was cancelled: what it did must not become part of what follows."""
+        self.entry.abandoned = self.entry.open_transaction = False
+        try:
+            await self.run(self._owner.driver.execute(self.entry.raw, "ROLLBACK"))
+        except BaseException:
+            _drop(operation)
+            raise
 
     def _refusal(self) -> Exception:
         try:
@@ -369,6 +369,11 @@ class PooledCursor(Guarded):
         self._target = await self._connection.run(self._target)
         self._pending = False
         self._buffered = self._connection.owner.driver.is_buffered(self._target)
+
+    @property
+    def connection(self) -> PooledConnection:
+        """The connection that it was made from, as guarded as ever."""
+        return self._connection
 
     @property
     def arraysize(self) -> int:

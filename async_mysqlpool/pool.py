@@ -18,7 +18,7 @@ from async_mysqlpool.capacity import Capacity
 from async_mysqlpool.client_options import read_client_options
 from async_mysqlpool.config import Options, build_config
 from async_mysqlpool.drivers import load_driver
-from async_mysqlpool.entry import State
+from async_mysqlpool.entry import State, caller
 from async_mysqlpool.errors import (
     ForkedPoolError,
     PoolClosedError,
@@ -26,7 +26,6 @@ from async_mysqlpool.errors import (
     WrongEventLoopError,
 )
 from async_mysqlpool.journal import logger
-from async_mysqlpool.lease import PooledConnection, caller
 from async_mysqlpool.queries import Queries
 from async_mysqlpool.stats import Counters, Lease, PoolStats, describe_holders
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.config import Reset
     from async_mysqlpool.drivers import Driver
+    from async_mysqlpool.lease import PooledConnection
 
 __all__ = ["ConnectionPool"]
 

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_mysqlpool import transaction
-from async_mysqlpool.lease import PooledCursor, caller
+from async_mysqlpool.entry import caller
+from async_mysqlpool.lease import PooledCursor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence

@@ -7,7 +7,7 @@ import random
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from async_mysqlpool.errors import ConfigurationError
+from async_mysqlpool.errors import ConfigurationError, PoolError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -34,17 +34,23 @@ async def transaction(
 
     Raises:
         ConfigurationError: no such isolation level.
+        PoolError: the connection is in such a block already.
     """
-    execute, raw = connection.owner.driver.execute, connection.entry.raw
-    connection.entry.dirty = True
-    connection.entry.read_only = read_only
+    entry = connection.entry
+    if entry.open_transaction and not entry.abandoned:
+        raise PoolError(
+            f"connection {entry.connection_id} is in a transaction already, which MySQL would commit here: "
+            "use SAVEPOINT, or another connection"
+        )
+    execute, raw = connection.owner.driver.execute, entry.raw
+    entry.dirty = True
+    entry.read_only = read_only
     if isolation is not None:
         level = isolation.replace("_", " ").upper()
         if level not in _LEVELS:
             raise ConfigurationError(f"isolation must be one of {', '.join(_LEVELS)}, not {isolation!r}")
         await connection.run(execute(raw, f"SET TRANSACTION ISOLATION LEVEL {level}"))
     await connection.run(execute(raw, "START TRANSACTION READ ONLY" if read_only else "START TRANSACTION"))
-    connection.entry.open_transaction = True
     async with _committing(connection):
         yield connection
 
@@ -65,20 +71,29 @@ async def cursor_block(
 @asynccontextmanager
 async def _committing(connection: PooledConnection) -> AsyncGenerator[None]:
     entry = connection.entry
+    entry.open_transaction = True
     try:
-        yield
-    except Exception:
-        # The connection may be gone, which rolls back as well; the block's own error is what the caller must see.
-        if not (connection.detached or entry.in_flight or entry.doubt):
-            try:
-                await connection.rollback()
-                entry.open_transaction = False
-            except Exception as exc:  # noqa: BLE001
-                entry.doubt = f"ROLLBACK failed: {exc}"
-        raise
-    if not connection.detached:
-        await connection.commit()
-        entry.open_transaction = False
+        try:
+            yield
+        except Exception:
+            # The connection may be gone, which rolls back as well; the block's own error is what the caller must see.
+            if not (connection.detached or entry.in_flight or entry.doubt):
+                await _roll_back(connection)
+            raise
+        if not connection.detached:
+            await connection.commit()
+            entry.open_transaction = False
+    finally:
+        if not connection.detached:
+            entry.abandoned = entry.open_transaction
+
+
+async def _roll_back(connection: PooledConnection) -> None:
+    try:
+        await connection.rollback()
+        connection.entry.open_transaction = False
+    except Exception as exc:  # noqa: BLE001
+        connection.entry.doubt = f"ROLLBACK failed: {exc}"
 
 
 async def run_transaction(

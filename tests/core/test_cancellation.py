@@ -347,3 +347,24 @@ async def test_a_killer_whose_goodbye_is_slow_gives_nobody_up(server):
         assert pool.stats().killed == 2
         assert server.running == {}
         await check_whole(pool, server)
+
+
+async def test_a_foreign_cancellation_disables_no_later_kill(server):
+    """It comes out of the password function, of which the killer asks for its own connection."""
+    broken = False
+
+    async def password():
+        if broken:
+            raise asyncio.CancelledError
+        return ""
+
+    async with make_pool(server, max_size=1, password=password) as pool:
+        for broken in (True, False):
+            victim = start(pool.fetch_value("SELECT SLEEP(1000)"))
+            await asyncio.sleep(1)
+            victim.cancel()
+            await asyncio.wait([victim])
+            await asyncio.sleep(1)
+            broken = False
+        assert pool.stats().killed == 1
+        await check_whole(pool, server)

@@ -311,3 +311,11 @@ async def test_hundreds_of_discards_leave_nothing_behind(server):  # SCENARIOS 1
         assert server.connects == 500
         assert server.peak <= 2
         await check_whole(pool, server)
+
+
+async def test_the_connection_of_a_cursor_is_the_guarded_one(server):
+    async with make_pool(server) as pool:
+        async with pool.acquire() as conn, conn.cursor() as cursor:
+            assert cursor.connection is conn
+        with pytest.raises(ConnectionReleasedError):
+            await cursor.connection.commit()

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from support import borrow, check_whole, connection_id, make_pool, value
 
-from async_mysqlpool import ConfigurationError
-from async_mysqlpool.testing.fake import FakeDictCursor, FakeError
+from async_mysqlpool import ConfigurationError, PoolError
+from async_mysqlpool.testing.fake import FakeDictCursor, FakeError, fail
 
 
 def said(server) -> list[str]:
@@ -256,3 +256,70 @@ async def test_without_autocommit_a_plain_borrow_leaves_no_transaction_open(serv
             await asyncio.sleep(0.1)
             assert not server.sessions[1].in_transaction
         assert server.connects == 1
+
+
+# -- several blocks on one connection ----------------------------------------------------------------------------------
+
+
+async def fails_before_a_byte_is_sent(conn):
+    async with conn.cursor() as cursor:
+        await cursor.execute("SELECT %s, %s", (1,))
+
+
+async def is_cancelled(conn):
+    asyncio.current_task().cancel()
+    await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize("leave", [fails_before_a_byte_is_sent, is_cancelled])
+@pytest.mark.parametrize("next_is", ["a block", "a statement"])
+async def test_what_follows_on_the_connection_is_no_part_of_a_block_that_did_not_end(server, leave, next_is):
+    async with make_pool(server, max_size=1) as pool, pool.acquire() as conn:
+        with pytest.raises((TypeError, asyncio.CancelledError)):
+            async with conn.transaction():
+                await value(conn, "SELECT 'in the block'")
+                await leave(conn)
+        if asyncio.current_task().cancelling():
+            asyncio.current_task().uncancel()
+        if next_is == "a block":
+            async with conn.transaction():
+                pass
+            assert said(server) == ["START TRANSACTION", "ROLLBACK", "START TRANSACTION", "COMMIT"]
+        else:
+            await value(conn, "SELECT 1")
+            assert said(server) == ["START TRANSACTION", "ROLLBACK"]
+            assert not server.sessions[1].in_transaction
+
+
+async def test_a_failed_commit_is_followed_by_a_rollback(server):
+    async with make_pool(server, max_size=1) as pool, pool.acquire() as conn:
+        with pytest.raises(FakeError):
+            async with conn.transaction():
+                server.execute.next(fail(1205))
+        await value(conn, "SELECT 1")
+        assert said(server)[-1] == "ROLLBACK"
+        assert not server.sessions[1].in_transaction
+
+
+async def test_a_block_in_a_block_is_refused_before_the_outer_one_is_committed(server):
+    async with make_pool(server) as pool:
+        with pytest.raises(PoolError, match="SAVEPOINT"):
+            async with pool.transaction() as conn, conn.transaction():
+                pass
+        assert said(server) == ["START TRANSACTION", "ROLLBACK"]
+
+
+async def test_a_cancelled_cursor_block_is_rolled_back_even_without_resets(server):
+    async with make_pool(server, max_size=1, reset="none", autocommit=False) as pool:
+
+        async def insert():
+            async with pool.cursor() as cursor:
+                await cursor.execute("INSERT INTO t VALUES (1)")
+                await asyncio.sleep(10)
+
+        task = asyncio.create_task(insert())
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        await pool.execute("INSERT INTO t VALUES (2)")
+        assert said(server) == ["ROLLBACK", "COMMIT"]

@@ -248,3 +248,19 @@ async def test_a_short_deadline_says_nothing_of_the_other_connections(server):
         await borrow(pool)
         assert server.ping.calls == pings
         await check_whole(pool, server)
+
+
+async def test_whoever_was_handed_a_dead_connection_looks_at_the_idle_ones_again(server):
+    async with make_pool(server, max_size=3) as pool:
+        first, second = await pool.acquire(), await pool.acquire()
+        doomed = await connection_id(first)
+        server.connect.set(NEVER)
+        waiter = start(borrow(pool))
+        await asyncio.sleep(1)
+        first.close()  # goes to the one who waits
+        server.kill(doomed)  # before its turn
+        second.close()  # nobody waits now: goes to the idle ones
+        await asyncio.wait([waiter], timeout=1)
+        assert waiter.done()
+        server.connect.open()
+        await check_whole(pool, server)
