@@ -286,3 +286,12 @@ async def test_a_cancellation_that_is_not_our_own_is_an_error_like_any_other(ser
             await borrow(pool)
         await borrow(pool)
         await check_whole(pool, server)
+
+
+async def test_a_refusal_says_more_than_a_password_function_that_fails_when_asked_again(server):
+    answers = ["outdated"]
+    server.connect.set(fail(1045))
+    async with make_pool(server, password=lambda: answers.pop()) as pool:
+        with pytest.raises(ConnectError, match="1045"):
+            await borrow(pool)
+    assert answers == []
