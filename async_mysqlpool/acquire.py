@@ -132,7 +132,7 @@ class Acquire:
             TimeoutError: the deadline (the loop's time) passed; `phase` says in which phase.
             PoolClosedError: the pool was closed meanwhile.
         """
-        entry = _if_good(capacity, await _turn(capacity, deadline))
+        entry = _if_good(capacity, await capacity.permits.turn(deadline))
         while entry is None:
             entry = _if_good(capacity, await self._checked_idle(capacity, deadline))
             if entry is None:
@@ -168,18 +168,6 @@ class Acquire:
                     capacity.permits.release()
                     raise TimeoutError
         return None
-
-
-async def _turn(capacity: Capacity, deadline: float | None) -> Entry | None:
-    """A permit, after everybody who came before, and the connection that may come along with it."""
-    if capacity.permits.take():
-        return None
-    turn = capacity.permits.join(deadline)
-    try:
-        return await turn
-    except BaseException:
-        capacity.permits.leave(turn)
-        raise
 
 
 async def _next_one(capacity: Capacity, deadline: float | None) -> Entry:

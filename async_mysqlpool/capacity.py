@@ -174,7 +174,7 @@ class Capacity:
         """
         if self.config.on_connect is not None and session.resets_all(self.config.reset):
             return False
-        somebody_waits = bool(self.wanted or self.permits.queue)
+        somebody_waits = bool(self.wanted or self.permits.waiting)
         done = partial(self._reset_done, entry)
         begun = session.begin_reset(self.driver, entry, self.config.reset, somebody_waits, done)
         if begun and somebody_waits:

@@ -162,8 +162,9 @@ class Entry:
         self.site = site
         self.task = task
         self.uses += 1
+        self.open_transaction = self.abandoned = False
         if self.touched:
-            self.touched = self.moved = self.locked = self.wrote = self.read_only = self.abandoned = False
+            self.touched = self.moved = self.locked = self.wrote = self.read_only = False
             self.dirty = not self.tracked
 
     def take_back(self, now: float, state: State) -> None:

@@ -213,7 +213,11 @@ class PooledConnection:
     def transaction(
         self, isolation: Isolation | None = None, read_only: bool = False
     ) -> AbstractAsyncContextManager[PooledConnection]:
-        """A block inside BEGIN ... COMMIT, or ROLLBACK when it raises."""
+        """A block inside BEGIN ... COMMIT, or ROLLBACK when it raises.
+
+        Raises:
+            PoolError: it is in such a block already.
+        """
         from async_mysqlpool.transaction import transaction
 
         return transaction(self, isolation, read_only)

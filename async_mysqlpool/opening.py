@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.entry import Entry
 
-__all__ = ["Backoff", "Connector", "again"]
+__all__ = ["Backoff", "Connector", "again", "is_to_end"]
 
 _TRACKER = "session_track_state_change"
 _ACCESS_DENIED = 1045

@@ -87,16 +87,13 @@ class FairSemaphore(asyncio.Semaphore, Generic[T]):
         value: permits at the start.
         deadlines: the timer to use.
         refused: gets what came along with a permit whose waiter was cancelled in that very tick, and the permit.
-
-    Attributes:
-        queue: who waits, in order.
     """
 
     def __init__(self, value: int, deadlines: Deadlines, refused: Callable[[T], None]) -> None:
         super().__init__(value)
         self._refused = refused
         self._deadlines = deadlines
-        self.queue: OrderedDict[asyncio.Future[T | None], None] = OrderedDict()
+        self._queue: OrderedDict[asyncio.Future[T | None], None] = OrderedDict()
 
     @property
     def free(self) -> int:
@@ -106,58 +103,55 @@ class FairSemaphore(asyncio.Semaphore, Generic[T]):
     @property
     def waiting(self) -> int:
         """Tasks in the queue."""
-        return len(self.queue)
+        return len(self._queue)
 
     def locked(self) -> bool:
         """Whether `acquire` would have to wait."""
-        return self._value <= 0 or bool(self.queue)
+        return self._value <= 0 or bool(self._queue)
 
     def take(self) -> bool:
         """Take a permit if that needs no waiting; whether it did."""
-        if self._value <= 0 or self.queue:
+        if self._value <= 0 or self._queue:
             return False
         self._value -= 1
         return True
 
     async def acquire(self) -> Literal[True]:
         """Take a permit, after everybody who asked before."""
-        if not self.take():
-            waiter = self.join(None)
-            try:
-                await waiter
-            except BaseException:
-                self.leave(waiter)
-                raise
+        await self.turn(None)
         return True
 
-    def join(self, deadline: float | None) -> asyncio.Future[T | None]:
-        """Stand in the queue: a future of a permit and of what comes along with it, if anything does.
-
-        Whoever stops waiting for it has to `leave`.
+    async def turn(self, deadline: float | None) -> T | None:
+        """Take a permit, after everybody who asked before; what came along with it, if anything.
 
         Args:
-            deadline: in the loop's time, after which the future ends in TimeoutError; None waits for ever.
+            deadline: in the loop's time; None waits for ever.
+
+        Raises:
+            TimeoutError: the deadline passed.
         """
+        if self.take():
+            return None
         waiter: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
-        self.queue[waiter] = None
+        self._queue[waiter] = None
         if deadline is not None:
             self._deadlines.watch(waiter, deadline)
-        return waiter
-
-    def leave(self, waiter: asyncio.Future[T | None]) -> None:
-        """Stop waiting. What came in that very tick goes to the next in the queue."""
-        self.queue.pop(waiter, None)
-        if was_served(waiter):
-            gift = waiter.result()
-            if gift is None:
-                self.release()
-            else:
-                self._refused(gift)
+        try:
+            return await waiter
+        except BaseException:
+            self._queue.pop(waiter, None)
+            if was_served(waiter):
+                gift = waiter.result()
+                if gift is None:
+                    self.release()
+                else:
+                    self._refused(gift)
+            raise
 
     def hand_over(self, gift: T) -> bool:
         """Give the caller's permit, and what goes along, to whoever has waited longest; False if nobody waits."""
-        while self.queue:
-            waiter, _ = self.queue.popitem(last=False)
+        while self._queue:
+            waiter, _ = self._queue.popitem(last=False)
             if not waiter.done():
                 waiter.set_result(gift)
                 return True
@@ -166,8 +160,8 @@ class FairSemaphore(asyncio.Semaphore, Generic[T]):
     def release(self) -> None:
         """Give a permit back: to whoever has waited longest, or to the free ones."""
         self._value += 1
-        while self.queue and self._value > 0:
-            waiter, _ = self.queue.popitem(last=False)
+        while self._queue and self._value > 0:
+            waiter, _ = self._queue.popitem(last=False)
             if not waiter.done():
                 self._value -= 1
                 waiter.set_result(None)
@@ -183,8 +177,8 @@ class FairSemaphore(asyncio.Semaphore, Generic[T]):
 
     def fail_waiters(self, make_error: Callable[[], Exception]) -> None:
         """Send everybody in the queue away with an error of their own."""
-        while self.queue:
-            waiter, _ = self.queue.popitem(last=False)
+        while self._queue:
+            waiter, _ = self._queue.popitem(last=False)
             if not waiter.done():
                 waiter.set_exception(make_error())
 

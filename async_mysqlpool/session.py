@@ -211,7 +211,6 @@ def begin_reset(
     baseline, pipeline = entry.baseline, entry.pipeline
     if baseline is None or pipeline is None:
         return False
-    entry.open_transaction = False
     if not resets_all(mode):
         pipeline.send(baseline.encoded_rollback, 1, on_done, cork)
         return True

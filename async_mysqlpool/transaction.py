@@ -40,7 +40,7 @@ async def transaction(
     if entry.open_transaction and not entry.abandoned:
         raise PoolError(
             f"connection {entry.connection_id} is in a transaction already, which MySQL would commit here: "
-            "use SAVEPOINT, or another connection"
+            f"use SAVEPOINT, or another connection (this one was acquired at {entry.site})"
         )
     execute, raw = connection.owner.driver.execute, entry.raw
     entry.dirty = True

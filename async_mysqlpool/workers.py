@@ -164,7 +164,6 @@ class Workers:
             raise
         else:
             capacity.journal.counters.resets += 1
-            entry.open_transaction = False
             capacity.offer(entry)
 
     async def check(self) -> None:

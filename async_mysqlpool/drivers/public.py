@@ -45,18 +45,19 @@ class PublicDriver:
     async def connect(self, params: ConnectParams) -> Any:
         """With the driver's own function. Cancelled half-way, some never close their socket: it may come to its end."""
         optional = {"unix_socket": params.unix_socket, "ssl": params.ssl or None}
-        connecting = self._connect(
-            host=params.host,
-            port=params.port,
-            user=params.user,
-            password=params.password,
-            charset=params.charset,
-            autocommit=params.autocommit,
-            **{self._database: params.database},
-            **{key: value for key, value in optional.items() if value is not None},
-            **params.connect_args,
+        connected = asyncio.ensure_future(
+            self._connect(
+                host=params.host,
+                port=params.port,
+                user=params.user,
+                password=params.password,
+                charset=params.charset,
+                autocommit=params.autocommit,
+                **{self._database: params.database},
+                **{key: value for key, value in optional.items() if value is not None},
+                **params.connect_args,
+            )
         )
-        connected = asyncio.ensure_future(connecting)
         try:
             return await asyncio.shield(connected)
         except asyncio.CancelledError:

@@ -462,6 +462,13 @@ async def test_id_of_a_connection_survives_reuse(server):
 # -- closed by somebody else meanwhile ---------------------------------------------------------------------------------
 
 
+async def end(pool, how):
+    if how == "close":
+        await pool.close()
+    else:
+        pool.terminate()
+
+
 @pytest.mark.parametrize("timeout", [30.0, None])
 @pytest.mark.parametrize("how", ["close", "terminate"])
 @pytest.mark.parametrize("answer", [slow(0.5), Step(delay=0.5, error=FakeError(2013, "lost"))])
@@ -473,10 +480,7 @@ async def test_whoever_checks_a_connection_meanwhile_is_sent_away(server, answer
     server.ping.set(answer)
     waiter = start(borrow(pool))
     await asyncio.sleep(0.1)
-    if how == "close":
-        await pool.close()
-    else:
-        pool.terminate()
+    await end(pool, how)
     await asyncio.wait([waiter], timeout=10)
     assert isinstance(waiter.exception(), PoolClosedError)
     assert pool.size == len(server.sessions) == 0
@@ -503,10 +507,7 @@ async def test_an_open_that_waits_for_the_minimum_is_sent_away(server, how):
     pool = make_pool(server, min_size=1)
     opening = start(pool.open(timeout=60))
     await asyncio.sleep(1)
-    if how == "close":
-        await pool.close()
-    else:
-        pool.terminate()
+    await end(pool, how)
     await asyncio.wait([opening], timeout=5)
     assert isinstance(opening.exception(), PoolClosedError)
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from support import borrow, check_whole, connection_id, make_pool, value
 
-from async_mysqlpool import ConfigurationError, PoolError
+from async_mysqlpool import ConfigurationError, PooledConnection, PoolError
 from async_mysqlpool.testing.fake import FakeDictCursor, FakeError, fail
 
 
@@ -323,3 +323,18 @@ async def test_a_cancelled_cursor_block_is_rolled_back_even_without_resets(serve
         await asyncio.wait([task])
         await pool.execute("INSERT INTO t VALUES (2)")
         assert said(server) == ["ROLLBACK", "COMMIT"]
+
+
+@pytest.mark.parametrize("leave", [is_cancelled, PooledConnection.close])
+async def test_a_block_that_said_nothing_leaves_nothing_to_the_next_borrower(server, leave):
+    async with make_pool(server, max_size=1, autocommit=False) as pool:
+
+        async def says_nothing():
+            async with pool.cursor() as cursor:
+                await leave(cursor.connection)
+                raise ZeroDivisionError
+
+        await asyncio.wait([asyncio.create_task(says_nothing())])
+        async with pool.transaction():
+            pass
+        assert said(server) == ["START TRANSACTION", "COMMIT"]

@@ -14,6 +14,14 @@ from async_mysqlpool.testing import start_server
 
 pytestmark = pytest.mark.server
 
+# What the drivers' own connect needs here.
+OPTIONS = {
+    "asyncmy": {},
+    "aiomysql": {},
+    "mysql.connector.aio": {"ssl_disabled": True, "collation": "utf8mb4_general_ci"},
+}
+CONNECTED = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = 'test'"
+
 
 @pytest.fixture(scope="module")
 def server():
@@ -27,11 +35,10 @@ def future_version(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "99.1")
 
 
-@pytest.mark.parametrize("driver", ["asyncmy", "aiomysql", "mysql.connector.aio"])
+@pytest.mark.parametrize("driver", OPTIONS)
 async def test_sessions_stay_clean_without_the_drivers_private_parts(server, driver, future_version, caplog):
-    options = {"ssl_disabled": True, "collation": "utf8mb4_general_ci"} if driver.startswith("mysql") else {}
     with caplog.at_level(logging.WARNING, "async_mysqlpool"):
-        async with ConnectionPool(server.dsn(driver), max_size=2, connect_args=options) as pool:
+        async with ConnectionPool(server.dsn(driver), max_size=2, connect_args=OPTIONS[driver]) as pool:
             ids = []
             for _ in range(3):
                 async with pool.acquire() as conn, conn.cursor() as cur:
@@ -42,20 +49,18 @@ async def test_sessions_stay_clean_without_the_drivers_private_parts(server, dri
                     await cur.execute("SET @left_behind = 1")
             assert len(set(ids)) == 3
             # The documented ways to close do not wait until the server has hung up: it may count one more for a while.
-            connected = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = 'test'"
             async with asyncio.timeout(10):
-                while await pool.fetch_value(connected) > 2:
+                while await pool.fetch_value(CONNECTED) > 2:
                     await asyncio.sleep(0.01)
     assert "none of the versions that this pool was tested with" in caplog.text or driver in _told
     _told.add(driver)
 
 
-@pytest.mark.parametrize("driver", ["asyncmy", "aiomysql", "mysql.connector.aio"])
+@pytest.mark.parametrize("driver", OPTIONS)
 async def test_connects_that_are_cancelled_leave_no_socket(server, driver, future_version):
     """A socket left open is a ResourceWarning, which fails this test: see `filterwarnings`."""
-    options = {"ssl_disabled": True, "collation": "utf8mb4_general_ci"} if driver.startswith("mysql") else {}
     for ticks in range(0, 40, 3):
-        pool = ConnectionPool(server.dsn(driver), connect_args=options)
+        pool = ConnectionPool(server.dsn(driver), connect_args=OPTIONS[driver])
         opening = asyncio.create_task(pool.open())
         for _ in range(ticks):
             await asyncio.sleep(0.0003)
@@ -64,7 +69,7 @@ async def test_connects_that_are_cancelled_leave_no_socket(server, driver, futur
         await pool.close()
         gc.collect()
     async with ConnectionPool(server.dsn()) as observer, asyncio.timeout(10):
-        while await observer.fetch_value("SELECT COUNT(*) FROM information_schema.processlist WHERE db = 'test'") > 1:
+        while await observer.fetch_value(CONNECTED) > 1:
             await asyncio.sleep(0.01)
 
 
