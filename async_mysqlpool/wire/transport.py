@@ -1,0 +1,211 @@
+"""A wire in its place: between a driver and its transport, in both directions, for as long as the connection lives.
+
+The driver's protocol and the object that it writes to are its own as ever; in front of the one, and instead of the
+other, stands the wire. It hands on what is the driver's and keeps what answers commands of the pool's own. Such
+commands can be held back ("corked") to travel with the driver's next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, cast
+
+from async_mysqlpool.wire import packets
+from async_mysqlpool.wire.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from async_mysqlpool.wire.wire import OnDone
+
+__all__ = ["BufferedWire", "Output", "StreamWire", "TransportWire", "abort", "say_goodbye"]
+
+
+class TransportWire(Wire):
+    """A wire on a transport of asyncio's or uvloop's.
+
+    Args:
+        transport: whose protocol is the driver's.
+        writer: the object that the driver writes to: the transport, or a stream writer on it.
+        capabilities, status, harmless: see `Wire`.
+
+    Attributes:
+        output: what the driver must write to instead of `writer`.
+    """
+
+    __slots__ = ("_held", "_inner", "_transport", "output")
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        writer: Any,
+        capabilities: int,
+        status: int,
+        harmless: Callable[[bytes], bool] | None,
+    ) -> None:
+        super().__init__(capabilities, status, harmless)
+        self._transport = transport
+        self._inner: Any = transport.get_protocol()
+        self._held = b""
+        self.output = Output(writer, self)
+        if self.doubt is None:
+            transport.set_protocol(cast("asyncio.BaseProtocol", self))
+
+    def write(self, data: bytes) -> None:
+        """What the driver writes; what was held back goes first."""
+        self.sent(data)
+        if self._held:
+            data, self._held = self._held + data, b""
+        self._transport.write(data)
+
+    def send(self, data: bytes, codes: tuple[int, ...], on_done: OnDone, cork: bool = False) -> None:
+        """Write commands of the pool's own, whose replies the driver will never see.
+
+        Args:
+            data: their packets.
+            codes: their command bytes.
+            on_done: called once, when all replies are in, with the first error; then the connection is closed after an
+                error, so that nobody takes it for good.
+            cork: wait for the driver's next write, or for `flush`.
+        """
+        self.flush()
+        self.expect(codes, on_done)
+        if self._transport.is_closing():
+            self.end()
+        elif cork:
+            self._held = data
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():  # some loops raise on a write
+            self._transport.write(held)
+
+    def is_of(self, output: object) -> bool:
+        """Whether a driver still writes through this wire: it may have opened another connection by itself."""
+        return output is self.output
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+        abort(self._transport)
+
+    def eof_received(self) -> bool | None:
+        """The server hung up: the driver learns of it in its own way."""
+        self.end(ConnectionResetError("the server closed the connection"))
+        return cast("bool | None", self._inner.eof_received())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self.end(exc)
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Flow control is the driver's business."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Flow control is the driver's business."""
+        self._inner.resume_writing()
+
+
+class StreamWire(TransportWire, asyncio.Protocol):
+    """In front of a protocol that is handed chunks of bytes, as asyncio's streams have it."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """A chunk has come."""
+        ours = self.received(data, 0, len(data))
+        if ours:
+            data = data[ours:]
+        if data:
+            self._inner.data_received(data)
+
+
+class BufferedWire(TransportWire, asyncio.BufferedProtocol):
+    """In front of a protocol that has the transport write into its buffer: `buffer[pos:length]` is what it has not read.
+
+    What is ours is passed over in that buffer, without copying.
+    """
+
+    __slots__ = ()
+
+    def get_buffer(self, sizehint: int) -> Any:
+        """Where the next bytes go."""
+        return self._inner.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """That many have come."""
+        inner = self._inner
+        start = inner.length
+        ours = self.received(inner.buffer, start, start + nbytes)
+        if ours:
+            if inner.pos != start:
+                self.doubt = "the driver had not read all of an earlier reply"
+            inner.length = inner.pos = start + ours
+            nbytes -= ours
+        if nbytes:
+            inner.buffer_updated(nbytes)
+
+
+class Output:
+    """What a driver writes to: like its own writer or transport, but every byte passes the wire.
+
+    The socket itself is not given away: what is written to it directly would be seen by nobody.
+    """
+
+    def __init__(self, target: Any, wire: TransportWire) -> None:
+        self._target = target
+        self.write = wire.write
+        self.is_closing: Callable[[], bool] = target.is_closing
+
+    def writelines(self, data: list[bytes]) -> None:
+        """In one go."""
+        self.write(b"".join(data))
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Of the connection, but not its socket."""
+        return default if name == "socket" else self._target.get_extra_info(name, default)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
+async def say_goodbye(transport: asyncio.Transport) -> None:
+    """COM_QUIT, then wait until the server has hung up: only then has it one connection less."""
+    if transport.is_closing():
+        return
+    hung_up = asyncio.get_running_loop().create_future()
+    try:
+        transport.set_protocol(_Goodbye(hung_up))
+        transport.write(packets.encode([packets.Command(packets.COM_QUIT)]))
+        await hung_up
+    finally:
+        transport.abort()
+
+
+def abort(transport: asyncio.Transport) -> None:
+    """Close the socket at once."""
+    # "Event loop is closed", from a finalizer after asyncio.run: the transport's own finalizer closes the socket.
+    with contextlib.suppress(RuntimeError):
+        transport.abort()
+
+
+class _Goodbye(asyncio.Protocol):
+    """Nobody listens any more; only the end matters."""
+
+    def __init__(self, hung_up: asyncio.Future[None]) -> None:
+        self._hung_up = hung_up
+
+    def eof_received(self) -> None:
+        self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if not self._hung_up.done():
+            self._hung_up.set_result(None)

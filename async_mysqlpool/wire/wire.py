@@ -1,0 +1,439 @@
+"""What went over one connection, known from the packets themselves: bytes in, facts out, no I/O.
+
+Whatever the driver writes passes `sent`, whatever the server answers passes `received`; so commands, replies still due,
+transactions and changes of the session are facts here, whoever caused them and by whatever means. Commands of the
+pool's own (`expect`) are answered before those the driver sends after them: their replies are the pool's, and
+`received` says how many bytes of each chunk belong to them. What is not understood is `doubt`, and the connection must
+not be used again.
+
+https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, TypeAlias
+
+from async_mysqlpool.wire import packets as p
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Buffer", "OnDone", "Wire"]
+
+Buffer: TypeAlias = "bytes | bytearray"
+OnDone: TypeAlias = "Callable[[Exception | None], None]"
+
+_OURS = 0x100  # added to the command byte of a command of the pool's own
+
+# What the next packet of a reply is.
+_FIRST = 0  # the first one of a result
+_COLUMNS = 1  # one of `_left` column definitions
+_COLUMNS_END = 2  # the EOF packet behind them
+_ROWS = 3  # a row, or the end of the rows
+_ROWS_END = 4  # the packet that ends the rows
+_SKIPPED = 5  # one of `_left` packets that say nothing
+
+_UNANSWERED = {p.COM_STMT_SEND_LONG_DATA, p.COM_STMT_CLOSE}
+_WITH_RESULTS = {p.COM_QUERY, p.COM_STMT_EXECUTE, p.COM_STMT_BULK_EXECUTE, p.COM_PROCESS_INFO}
+# Answered by one OK, EOF or ERR packet: COM_INIT_DB, COM_CREATE_DB, COM_DROP_DB, COM_REFRESH, COM_SHUTDOWN,
+# COM_PROCESS_KILL, COM_DEBUG, COM_PING, COM_STMT_RESET, COM_SET_OPTION, COM_RESET_CONNECTION.
+_PLAIN = {p.COM_INIT_DB, 0x05, 0x06, 0x07, 0x08, 0x0C, 0x0D, p.COM_PING, p.COM_STMT_RESET, p.COM_SET_OPTION,
+          p.COM_RESET_CONNECTION}  # fmt: skip
+_KNOWN = (
+    _WITH_RESULTS
+    | _PLAIN
+    | {p.COM_QUIT, p.COM_FIELD_LIST, p.COM_STATISTICS, p.COM_CHANGE_USER, p.COM_STMT_PREPARE, p.COM_STMT_FETCH}
+)
+_LONGEST_TEXT = 4096  # bytes of a statement that `harmless` is asked about
+
+
+class Wire:
+    """One connection from the end of its authentication on.
+
+    Args:
+        capabilities: the flags that client and server have agreed on.
+        status: the server's status flags so far.
+        harmless: says of a statement's text whether it cannot change the session, unless the server says that it did.
+            Asked only where what is known otherwise would allow to leave a reset out; None: nothing is harmless.
+
+    Attributes:
+        status: flags of the last OK or EOF packet, end of result sets included.
+        doubt: why the connection must not be used again; None as long as everything was understood.
+        due: commands whose replies are not complete, the pool's own included.
+        lost: the connection has ended.
+        touched: the driver has sent a command since `begin`.
+        moved: and the server says that the current schema is another one.
+        changed: or that anything in the session has changed that its trackers watch.
+        unheard: the last reply was an error, after which the trackers' news come with the next OK packet only.
+        wrote: rows were changed.
+        unsafe: something was sent or answered of which no tracker would tell all effects.
+    """
+
+    __slots__ = (
+        "__weakref__", "_attributes", "_batches", "_commands", "_continued", "_eof_follows", "_harmless", "_infile",
+        "_is_ours", "_left", "_ok", "_ok_status", "_out_continued", "_out_head", "_out_left", "_phase", "_skip",
+        "_stash", "_tracked", "changed", "doubt", "due", "lost", "moved", "status", "touched", "unheard", "unsafe", "wrote",
+    )  # fmt: skip
+
+    def __init__(self, capabilities: int, status: int = 0, harmless: Callable[[bytes], bool] | None = None) -> None:
+        self._eof_follows = not capabilities & p.CLIENT_DEPRECATE_EOF
+        self._tracked = bool(capabilities & p.CLIENT_SESSION_TRACK)
+        self._attributes = bool(capabilities & p.CLIENT_QUERY_ATTRIBUTES)
+        self._harmless = harmless
+        self.status = status
+        self.doubt: str | None = None
+        if capabilities & (p.CLIENT_COMPRESS | p.CLIENT_ZSTD_COMPRESSION | p.CLIENT_OPTIONAL_RESULTSET_METADATA):
+            self.doubt = "the protocol is one that is not followed here"
+        self.due = 0
+        self.lost = False
+        self._commands: deque[int] = deque()
+        self._batches: deque[_Batch] = deque()
+        # Of what comes in:
+        self._is_ours = False  # the packet that comes next answers a command of the pool's own
+        self._phase = _FIRST
+        self._left = 0
+        self._skip = 0  # bytes of the packet's payload that are still to come and say nothing
+        self._continued = False  # the next packet goes on with the payload of the last one
+        self._stash = b""  # the beginning of a packet that has to be seen whole
+        self._ok = b""  # the last OK packet answering a command of ours, which the next one nearly always equals
+        self._ok_status = 0
+        # Of what goes out:
+        self._out_head = b""  # the beginning of a header
+        self._out_left = 0  # bytes of the packet's payload that are still to be written
+        self._out_continued = False
+        self._infile = False  # the server asked for a file: packets are its content until an empty one
+        self.touched = self.moved = self.changed = self.unheard = self.wrote = self.unsafe = False
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def hears(self) -> bool:
+        """Whether the server was asked to tell when the session changes."""
+        return self._tracked
+
+    @property
+    def in_transaction(self) -> bool:
+        """As the server said with the last OK or EOF packet."""
+        return bool(self.status & p.SERVER_STATUS_IN_TRANS)
+
+    @property
+    def in_step(self) -> bool:
+        """Whether every command was written whole, every reply has come whole, and all of it was understood."""
+        return not (
+            self.due
+            or self._out_left
+            or self._out_head
+            or self._out_continued
+            or self._stash
+            or self.doubt
+            or self.lost
+        )
+
+    def begin(self) -> None:
+        """A new borrower: what was seen so far is somebody else's."""
+        self.touched = self.moved = self.changed = self.unheard = self.wrote = self.unsafe = False
+
+    # -- what goes out --------------------------------------------------------------------------------------------
+
+    def sent(self, data: Buffer | memoryview) -> None:
+        """The driver writes these bytes."""
+        size = len(data) - p.HEADER
+        if (
+            size > 0
+            and not (self._out_left or self._out_head or self._out_continued or self._infile)
+            and data[0] | data[1] << 8 | data[2] << 16 == size < p.LONGEST
+            and data[3] == 0
+        ):
+            self._command(data[4], data)
+        else:
+            self._sent_in_parts(bytes(data))
+
+    def _sent_in_parts(self, data: bytes) -> None:
+        """Anything but one whole packet."""
+        at, end = 0, len(data)
+        while at < end:
+            if self._out_left:
+                step = min(self._out_left, end - at)
+                self._out_left -= step
+                at += step
+                continue
+            head = self._out_head + data[at : at + p.HEADER + 1 - len(self._out_head)]
+            length = int.from_bytes(head[:3], "little")
+            if len(head) < p.HEADER or (len(head) == p.HEADER and length):
+                self._out_head = head
+                return
+            at += p.HEADER - len(self._out_head)
+            self._out_head = b""
+            self._out_left = length
+            self._packet(head, length, data[at : at + length])
+
+    def _packet(self, head: bytes, length: int, payload: bytes) -> None:
+        """A header has gone out, with one byte of the payload at least."""
+        continues, self._out_continued = self._out_continued, length == p.LONGEST
+        if continues:
+            return
+        if self._infile:
+            self._infile = length > 0
+        elif length == 0 or head[3] != 0:
+            if not (self._commands and self._commands[0] == p.COM_CHANGE_USER):  # its password
+                self.doubt = self.doubt or "a packet went out that is no command"
+        else:
+            whole = len(payload) == length < p.LONGEST
+            self._command(head[4], head[:4] + payload if whole else b"")
+
+    def _command(self, code: int, packet: Buffer | memoryview) -> None:
+        """A command goes out; `packet` is all of it, or nothing where it is a long one or written in parts."""
+        self.touched = True
+        if code == p.COM_QUERY:
+            if not self.unsafe:
+                self.unsafe = self._harmless is None or not self._is_harmless(packet)
+        elif code != p.COM_PING:
+            self.unsafe = True
+            if code == p.COM_CHANGE_USER:
+                self.doubt = self.doubt or "the session's user was changed"
+            elif code == p.COM_SET_OPTION:
+                self.doubt = self.doubt or "COM_SET_OPTION changed the session"
+            elif code in _UNANSWERED:
+                return
+            elif code not in _KNOWN:
+                self.doubt = self.doubt or f"command {code:#04x} is not known"
+        self._commands.append(code)
+        self.due += 1
+
+    def _is_harmless(self, packet: Buffer | memoryview) -> bool:
+        start = p.HEADER + 1
+        if self._attributes:
+            if bytes(packet[start : start + 2]) != b"\x00\x01":
+                return False
+            start += 2
+        text = bytes(packet[start:])
+        return self._harmless is not None and 0 < len(text) <= _LONGEST_TEXT and self._harmless(text)
+
+    def expect(self, codes: tuple[int, ...], on_done: OnDone) -> None:
+        """Commands of the pool's own go out, or are held back to go out before the driver's next one.
+
+        Args:
+            codes: their command bytes.
+            on_done: called once, when all of their replies have come, with the first error among them.
+        """
+        self._commands.extend([code | _OURS for code in codes])
+        self.due += len(codes)
+        self._batches.append(_Batch(len(codes), on_done))
+        self._is_ours = bool(self._commands[0] & _OURS)
+
+    # -- what comes in --------------------------------------------------------------------------------------------
+
+    def received(self, data: Buffer, start: int, end: int) -> int:
+        """Bytes came, at data[start:end]. How many of them, at the front, are answers to commands of the pool's own."""
+        if not self._stash:
+            return self._follow(data, start, end) - start
+        known = len(self._stash)
+        joined = self._stash + bytes(data[start:end])
+        self._stash = b""
+        return max(0, self._follow(joined, 0, len(joined)) - known)
+
+    def _follow(self, data: Buffer, at: int, end: int) -> int:
+        """Go through what has come of the stream, packet by packet; where the part at its front that is ours ends."""
+        ours_end = at
+        while at < end and self.doubt is None:
+            ours = self._is_ours
+            if self._skip:
+                step = min(self._skip, end - at)
+                self._skip -= step
+                at += step
+            elif self._phase == _ROWS and not self._continued:
+                at = self._pass_rows(data, at, end)
+            else:
+                at = self._next_packet(data, at, end)
+            if ours:
+                ours_end = at
+        return ours_end
+
+    def _next_packet(self, data: Buffer, at: int, end: int) -> int:
+        """One packet, or what there is of it; where it, or that, ends."""
+        payload_at = at + p.HEADER
+        if end < payload_at:
+            self._stash = bytes(data[at:end])
+            return end
+        length = data[at] | data[at + 1] << 8 | data[at + 2] << 16
+        if self._continued:
+            self._skip, self._continued = length, length == p.LONGEST
+            return payload_at
+        if self._phase == _COLUMNS:
+            self._skip = length
+            self._left -= 1
+            if not self._left:
+                self._phase = _COLUMNS_END if self._eof_follows else _ROWS
+            return payload_at
+        if end < payload_at + length:
+            self._stash = bytes(data[at:end])
+            return end
+        if length == p.LONGEST or not length:
+            self.doubt = "a packet of an impossible length came"
+        elif (
+            self._commands and self._commands[0] & _OURS and data.startswith(self._ok or b"-", at, payload_at + length)
+        ):
+            self._finished(p.Reply(self._ok_status))
+        else:
+            self._read(bytes(data[payload_at : payload_at + length]), bytes(data[at:payload_at]))
+        self._is_ours = bool(self._commands and self._commands[0] & _OURS)
+        return payload_at + length
+
+    def _pass_rows(self, data: Buffer, at: int, end: int) -> int:
+        """Rows, which nobody looks at here, up to the packet that ends them; where that begins."""
+        last = end - p.HEADER
+        while at < last:
+            length = data[at] | data[at + 1] << 8 | data[at + 2] << 16
+            first = data[at + p.HEADER]
+            if first >= p.EOF and (first == p.ERR or length < (9 if self._eof_follows else p.LONGEST)):
+                self._phase = _ROWS_END
+                return at
+            at += p.HEADER + length
+            if at > end or length == p.LONGEST:
+                self._skip, self._continued = max(0, at - end), length == p.LONGEST
+                return min(at, end)
+        if at < end:
+            self._stash = bytes(data[at:end])
+        return end
+
+    def _read(self, payload: bytes, head: bytes) -> None:
+        """A packet that says something."""
+        if not self._commands:
+            # A server says why it hangs up.
+            self.doubt = "the server hung up" if payload[0] == p.ERR else "a packet came that nobody had asked for"
+            return
+        command = self._commands[0] & 0xFF
+        try:
+            if self._phase == _SKIPPED:
+                self._left -= 1
+                if not self._left:
+                    self._finished(None)
+            elif payload[0] == p.ERR and command != p.COM_STATISTICS:
+                self._failed(payload)
+            elif self._phase == _COLUMNS_END:
+                self._columns_end(command, p.read_eof(payload))
+            elif self._phase == _ROWS_END:
+                self._result_ends(p.read_eof(payload) if self._eof_follows else p.read_ok(payload, self._tracked))
+            else:
+                self._first(command, payload, head)
+        except (p.MalformedError, IndexError) as exc:
+            self.doubt = f"a packet does not fit: {exc}"
+
+    def _first(self, command: int, payload: bytes, head: bytes) -> None:
+        """The first packet of a result, and no error."""
+        kind = payload[0]
+        if command in _WITH_RESULTS:
+            if kind == p.OK:
+                self._result_ends(p.read_ok(payload, self._tracked))
+            elif kind == p.LOCAL_INFILE and command == p.COM_QUERY:
+                self._infile = self.unsafe = True
+            elif kind != p.EOF:
+                self._left, _ = p.read_integer(payload, 0)
+                self._phase = _COLUMNS
+            else:
+                self.doubt = "a result begins with its end"
+        elif command in _PLAIN:
+            self._plain(kind, payload, head)
+        elif command == p.COM_STMT_PREPARE and kind == p.OK and len(payload) >= 12:
+            columns, parameters = payload[5] | payload[6] << 8, payload[7] | payload[8] << 8
+            self._left = columns + parameters + (bool(columns) + bool(parameters) if self._eof_follows else 0)
+            self._phase = _SKIPPED
+            if not self._left:
+                self._finished(None)
+        elif command in {p.COM_STMT_FETCH, p.COM_FIELD_LIST}:
+            self._fetched(kind, payload)
+        elif command == p.COM_STATISTICS:
+            self._finished(None)
+        elif command != p.COM_CHANGE_USER or kind not in {0x01, p.EOF}:  # those go on with the authentication
+            self.doubt = self.doubt or f"command {command:#04x} has an answer that does not fit"
+
+    def _plain(self, kind: int, payload: bytes, head: bytes) -> None:
+        if kind == p.EOF:
+            self._finished(p.read_eof(payload) if len(payload) == 5 else p.read_ok(payload, self._tracked))
+        elif kind == p.OK:
+            reply = p.read_ok(payload, self._tracked)
+            if self._commands[0] & _OURS and not reply.status & p.SERVER_SESSION_STATE_CHANGED:
+                self._ok, self._ok_status = head + payload, reply.status
+            self._finished(reply)
+        else:
+            self.doubt = "an answer is neither OK nor an error"
+
+    def _fetched(self, kind: int, payload: bytes) -> None:
+        """Rows without anything before them, each looked at: there are few."""
+        if kind == p.EOF and len(payload) < (9 if self._eof_follows else p.LONGEST):
+            self._finished(p.read_eof(payload) if self._eof_follows else p.read_ok(payload, self._tracked))
+
+    def _columns_end(self, command: int, reply: p.Reply) -> None:
+        """With a cursor on the server, the rows come when they are fetched."""
+        if command == p.COM_STMT_EXECUTE and reply.status & p.SERVER_STATUS_CURSOR_EXISTS:
+            self._finished(reply)
+        else:
+            self._phase = _ROWS
+
+    def _result_ends(self, reply: p.Reply) -> None:
+        if reply.status & p.SERVER_MORE_RESULTS_EXISTS:
+            self._note(reply)
+            self.unsafe = True
+            self._phase = _FIRST
+        else:
+            self._finished(reply)
+
+    def _note(self, reply: p.Reply) -> None:
+        """What the server says of the session."""
+        self.status = reply.status
+        self.unheard = False
+        if reply.status & p.SERVER_SESSION_STATE_CHANGED:
+            self.changed = True
+            self.moved = self.moved or reply.schema_changed
+        if reply.changed_rows:
+            self.wrote = True
+        if reply.insert_id:
+            self.unsafe = True
+
+    def _failed(self, payload: bytes) -> None:
+        if payload[1] | payload[2] << 8 == p.PROGRESS:
+            raise p.MalformedError("a progress report")
+        error = p.read_error(payload) if self._commands[0] & _OURS else None
+        if error is None:
+            self.unheard = self.unsafe = True
+        self._infile = False
+        self._ends(error)
+
+    def _finished(self, reply: p.Reply | None) -> None:
+        """The reply to a command is complete."""
+        if self._commands[0] & _OURS:
+            if reply is not None:
+                self.status = reply.status
+        elif reply is not None:
+            self._note(reply)
+        self._ends(None)
+
+    def _ends(self, error: Exception | None) -> None:
+        self._phase = _FIRST
+        self.due -= 1
+        if self._commands.popleft() & _OURS:
+            batch = self._batches[0]
+            batch.left -= 1
+            batch.error = batch.error or error
+            if not batch.left:
+                self._batches.popleft()
+                batch.on_done(batch.error)
+
+    def end(self, error: Exception | None = None) -> None:
+        """The connection has ended; who waits for answers to commands of the pool's own is told."""
+        self.lost = True
+        batches, self._batches = self._batches, deque()
+        for batch in batches:
+            batch.on_done(batch.error or error or ConnectionResetError("the connection was lost"))
+
+
+class _Batch:
+    """Commands of the pool's own that went out together."""
+
+    __slots__ = ("error", "left", "on_done")
+
+    def __init__(self, left: int, on_done: OnDone) -> None:
+        self.left = left
+        self.on_done = on_done
+        self.error: Exception | None = None
