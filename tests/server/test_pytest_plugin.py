@@ -53,7 +53,7 @@ async def test_change_in_a_block_of_the_program_under_test(mysql_transaction):
 
 @pytest.mark.asyncio
 async def test_undone(mysql_pool):
-    assert await mysql_pool.fetch_value("SELECT COUNT(*) FROM users") == 0
+    assert list(await mysql_pool.fetch_all("SELECT name FROM users")) == []
 """
 
 
