@@ -12,8 +12,8 @@ The map: a file imports only from those before it.
     entry.py        one physical connection as the pool sees it
     stats.py        numbers, leases, and the sentences in errors
     semaphore.py    permits, first come, first served
-    lease.py        what the borrower holds
     transaction.py  blocks and retries
+    lease.py        what the borrower holds
     journal.py      counters, events, log lines
     opening.py      connecting: within a time, paced by a backoff
     killer.py       stops the statements of borrowers that went away
@@ -47,6 +47,7 @@ from async_mysqlpool.errors import (
     ResetFailedError,
     ServerFullError,
     ServerUnavailableError,
+    TransactionError,
     WrongEventLoopError,
 )
 from async_mysqlpool.events import Observer
@@ -76,5 +77,6 @@ __all__ = [
     "ResetFailedError",
     "ServerFullError",
     "ServerUnavailableError",
+    "TransactionError",
     "WrongEventLoopError",
 ]

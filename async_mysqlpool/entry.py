@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.drivers.base import Pipeline
     from async_mysqlpool.session import Baseline
+    from async_mysqlpool.transaction import Block
 
 __all__ = ["Entry", "Site", "State", "caller"]
 
@@ -86,6 +87,7 @@ class Entry:
         locked: which may have left a lock.
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: it is in a block that ends in COMMIT or ROLLBACK, or was in one that ended in neither.
+        block: that one, as long as it has not been left.
         abandoned: that block was left; ROLLBACK comes before anything else.
         doubt: why the session must not be reused, whatever a reset would say.
         suspect: another connection was lost, so ping this one before handing it out.
@@ -96,6 +98,7 @@ class Entry:
         "abandoned",
         "acquired_at",
         "baseline",
+        "block",
         "connection_id",
         "created_at",
         "dirty",
@@ -143,6 +146,7 @@ class Entry:
         self.tracked = False
         self.open_transaction = False
         self.abandoned = False
+        self.block: Block | None = None
         self.reset_error: Exception | None = None
         self.doubt: str | None = None
         self.suspect = False

@@ -21,6 +21,7 @@ __all__ = [
     "ResetFailedError",
     "ServerFullError",
     "ServerUnavailableError",
+    "TransactionError",
     "WrongEventLoopError",
 ]
 
@@ -81,6 +82,10 @@ class ConnectionReleasedError(PoolError):
 
 class ConcurrentUseError(PoolError):
     """Two tasks use one connection at the same time. Nothing was sent for the second."""
+
+
+class TransactionError(PoolError):
+    """A transaction block was, or would have been, ended by something else than the block. Never a success."""
 
 
 class WrongEventLoopError(PoolError):

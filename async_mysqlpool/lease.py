@@ -10,8 +10,10 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from async_mysqlpool.entry import caller
 from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
 from async_mysqlpool.statements import note_statement
+from async_mysqlpool.transaction import catch_up, refuse_in_block, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Sequence
@@ -131,8 +133,13 @@ class PooledConnection:
         if entry is None or self._busy is not None or entry.in_flight:
             _drop(operation)
             raise self._refusal()
-        if entry.abandoned:
-            await self._roll_back_before(operation)
+        block = entry.block
+        if entry.abandoned or (block is not None and block.unsettled(self)):
+            try:
+                await catch_up(self)
+            except BaseException:
+                _drop(operation)
+                raise
         self._busy = operation
         entry.task = asyncio.current_task()  # it may have been handed on since it was acquired
         entry.in_flight = entry.touched = True
@@ -140,6 +147,8 @@ class PooledConnection:
             result = await operation
         except BaseException as exc:
             error = self._owner.note_failure(entry, exc)
+            if block is not None:
+                block.failed(exc)
             if error is not None:
                 raise error from exc
             raise
@@ -148,16 +157,9 @@ class PooledConnection:
         entry.in_flight = False
         if entry.tracked and not entry.dirty:
             entry.dirty = self._owner.driver.session_changed(entry.raw)
+        if block is not None:
+            block.heard(self)
         return result
-
-    async def _roll_back_before(self, operation: object) -> None:
-        """A transaction block was cancelled: what it did must not become part of what follows."""
-        self.entry.abandoned = self.entry.open_transaction = False
-        try:
-            await self.run(self._owner.driver.execute(self.entry.raw, "ROLLBACK"))
-        except BaseException:
-            _drop(operation)
-            raise
 
     def _refusal(self) -> Exception:
         try:
@@ -194,16 +196,19 @@ class PooledConnection:
         return PooledCursor(self, self._owner.driver.new_cursor(entry.raw, args, kwargs))
 
     async def begin(self) -> None:
-        """Start a transaction."""
+        """Start a transaction. In a transaction block: refused, as are the next two."""
+        refuse_in_block(self.entry, "begin()")
         self.entry.dirty = True
         await self.run(self._owner.driver.execute(self.entry.raw, "BEGIN"))
 
     async def commit(self) -> None:
         """Commit the transaction."""
+        refuse_in_block(self.entry, "commit()")
         await self.run(self.entry.raw.commit())
 
     async def rollback(self) -> None:
         """Roll the transaction back."""
+        refuse_in_block(self.entry, "rollback()")
         await self.run(self.entry.raw.rollback())
 
     async def ping(self, reconnect: bool = False) -> None:
@@ -213,13 +218,11 @@ class PooledConnection:
     def transaction(
         self, isolation: Isolation | None = None, read_only: bool = False
     ) -> AbstractAsyncContextManager[PooledConnection]:
-        """A block inside BEGIN ... COMMIT, or ROLLBACK when it raises.
+        """A block inside BEGIN ... COMMIT, or ROLLBACK when it raises; in such a block, a savepoint of it.
 
         Raises:
-            PoolError: it is in such a block already.
+            TransactionError: something else has ended the transaction, or given the connection back.
         """
-        from async_mysqlpool.transaction import transaction
-
         return transaction(self, isolation, read_only)
 
     @property
@@ -231,6 +234,8 @@ class PooledConnection:
         """Give the connection back. May be awaited or not, once or often."""
         entry = self._entry
         if entry is not None:
+            if entry.block is not None:  # which will say so when it is left
+                entry.block.given_back, entry.block = caller(), None
             self._entry = None
             self._owner.give_back(entry)
         return _DONE

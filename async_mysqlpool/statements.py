@@ -46,7 +46,13 @@ _NONE = _Effects(dirty=False, wrote=False, moved=False, read_only=False, locked=
 
 
 def note_statement(entry: Entry, query: str | bytes) -> None:
-    """Write down on `entry` what a statement that is about to be sent may do."""
+    """Write down on `entry` what a statement that is about to be sent may do.
+
+    Raises:
+        TransactionError: it is a COMMIT or the like, in a transaction block.
+    """
+    if entry.block is not None:
+        entry.block.check_statement(query, entry)
     effects = _remembered(query) if len(query) <= _SHORT else _read(query)
     if effects is _NONE:
         return

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import asynccontextmanager, nullcontext
+import re
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from async_mysqlpool.errors import ConfigurationError, PoolError
+from async_mysqlpool.drivers.base import is_server_error
+from async_mysqlpool.errors import ConfigurationError, TransactionError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
+    from async_mysqlpool.entry import Entry
     from async_mysqlpool.lease import PooledConnection, PooledCursor
 
 T = TypeVar("T")
@@ -21,79 +24,292 @@ Isolation: TypeAlias = Literal["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE
 _LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 # The server rolled the transaction back (1213, deadlock) or a statement of it (1205, lock wait timeout), and says so.
 _RETRYABLE = {1205, 1213}
+# Statements that begin or end a transaction, after spaces and comments; BEGIN NOT ATOMIC is a compound statement.
+_CONTROL = re.compile(
+    r"(?:\s|/\*(?!!)[^*]*\*/|(?:--\s|#)[^\n]*\n)*"
+    r"(begin\b(?!\s+not\b)|start\s+transaction\b|commit\b|rollback\b(?!\s+(?:work\s+)?to\b))",
+    re.IGNORECASE,
+)
+_LOOKED_AT = 500  # characters of a statement
 _FIRST_PAUSE = 0.01  # seconds; doubled by each attempt, jittered
+
+
+class Block:
+    """What is known of the transaction of a block, and of the blocks in it, which are savepoints of it.
+
+    Attributes:
+        strict: the transaction began with the block, so whatever ends it sooner breaks the block.
+        seen: the server has said that a transaction is open.
+        ended: it has said since then that there is none.
+        failure: the error of the last statement that failed; an error does not say whether the transaction goes on.
+        unsure: so that has to be asked.
+        depth: blocks in the block.
+        undo: the savepoint of one that was left by an exception; to be rolled back to before anything else.
+        given_back: where the connection was given back, in the middle of the block.
+    """
+
+    __slots__ = ("depth", "ended", "failure", "given_back", "seen", "strict", "undo", "unsure")
+
+    def __init__(self, strict: bool) -> None:
+        self.strict = strict
+        self.seen = self.ended = self.unsure = False
+        self.failure: Exception | None = None
+        self.depth = 0
+        self.undo: str | None = None
+        self.given_back: object | None = None
+
+    def unsettled(self, connection: PooledConnection) -> bool:
+        """Whether `settle` has something to do or to say."""
+        return self.unsure or self.undo is not None or (self.strict and self._has_ended(connection))
+
+    async def settle(self, connection: PooledConnection) -> None:
+        """Before anything else is sent: undo an inner block that failed, and find out whether the transaction goes on.
+
+        Raises:
+            TransactionError: it does not.
+        """
+        undo, self.undo = self.undo, None
+        unsure, self.unsure = self.unsure, False
+        self.heard(connection)
+        if undo is not None:
+            await self._undo(undo, connection)
+        elif unsure:
+            await connection.ping()
+        self.failure = None
+
+    async def _undo(self, savepoint: str, connection: PooledConnection) -> None:
+        driver, failure = connection.owner.driver, self.failure
+        try:
+            await connection.run(driver.execute(connection.entry.raw, f"ROLLBACK TO SAVEPOINT {savepoint}"))
+        except Exception as exc:
+            if not is_server_error(driver.error_number(exc)):
+                raise
+            self.failure, self.ended = failure or exc, True  # there is no such savepoint any more
+            raise self._broken() from self.failure
+
+    def heard(self, connection: PooledConnection) -> None:
+        """A call has come back: is the transaction still open?
+
+        Raises:
+            TransactionError: that call, or one that failed before it, has ended it.
+        """
+        self.seen = self.seen or in_transaction(connection)
+        self.ended = self._has_ended(connection)
+        if self.ended and self.strict:
+            raise self._broken() from self.failure
+
+    def _has_ended(self, connection: PooledConnection) -> bool:
+        """As long as results are still to come, they must be read first: the end of the last one says it again."""
+        if self.ended or not self.seen or in_transaction(connection):
+            return self.ended
+        return not connection.owner.driver.has_unread(connection.entry.raw)
+
+    def failed(self, error: BaseException) -> None:
+        """A call has ended in an error."""
+        if isinstance(error, Exception):
+            self.failure, self.unsure = error, True
+
+    def check_statement(self, query: str | bytes, entry: Entry) -> None:
+        """Refuse what the server's flag would not show: after BEGIN, or COMMIT AND CHAIN, a transaction is open again.
+
+        Raises:
+            TransactionError: the statement says that it begins or ends a transaction.
+        """
+        start = query[:_LOOKED_AT]
+        match = _CONTROL.match(start if isinstance(start, str) else bytes(start).decode("latin-1"))
+        if match is not None:
+            refuse_in_block(entry, " ".join(match[1].upper().split()))
+
+    def _broken(self) -> TransactionError:
+        how = "when a statement failed" if self.failure else "by this call or one before it"
+        return TransactionError(
+            f"the transaction ended before its block did, {how}: by COMMIT or ROLLBACK, by a statement that commits by "
+            "itself (DDL, LOCK TABLES, a procedure that does), or because the server rolled it back. Nothing more is "
+            "sent in this block, and leaving it does not count as success"
+        )
+
+
+def in_transaction(connection: PooledConnection) -> bool:
+    """Whether a transaction is open, as the server has last said. The one place where that is asked."""
+    return connection.owner.driver.in_transaction(connection.entry.raw)
+
+
+async def catch_up(connection: PooledConnection) -> None:
+    """A block was cancelled, or something in it failed: none of that may become part of what follows.
+
+    Raises:
+        TransactionError: nothing can follow, the transaction of the block has ended.
+    """
+    entry = connection.entry
+    if entry.block is not None:
+        await entry.block.settle(connection)
+    else:
+        entry.abandoned = entry.open_transaction = False
+        await connection.run(connection.owner.driver.execute(entry.raw, "ROLLBACK"))
+
+
+def refuse_in_block(entry: Entry, what: str) -> None:
+    """Only the block itself begins and ends its transaction.
+
+    Raises:
+        TransactionError: there is a block.
+    """
+    if entry.block is not None:
+        raise TransactionError(
+            f"{what} inside a transaction block on connection {entry.connection_id}: nothing was sent. The block sends "
+            "COMMIT when it is left and ROLLBACK when it raises; for a part of it use `async with conn.transaction()` "
+            f"in it, a savepoint (this connection was acquired at {entry.site})"
+        )
 
 
 @asynccontextmanager
 async def transaction(
     connection: PooledConnection, isolation: Isolation | None = None, read_only: bool = False
 ) -> AsyncGenerator[PooledConnection]:
-    """BEGIN, the block, then COMMIT; ROLLBACK when the block raises.
+    """BEGIN, the block, then COMMIT; ROLLBACK when the block raises. In such a block: a savepoint.
 
     A cancelled block gets no ROLLBACK of its own: release does that, where no second cancellation can reach it.
 
     Raises:
-        ConfigurationError: no such isolation level.
-        PoolError: the connection is in such a block already.
+        ConfigurationError: no such isolation level; or one for a block in a block.
+        TransactionError: the block was left without COMMIT and without an exception; or a transaction that was not
+            begun by a block is open already.
     """
     entry = connection.entry
-    if entry.open_transaction and not entry.abandoned:
-        raise PoolError(
-            f"connection {entry.connection_id} is in a transaction already, which MySQL would commit here: "
-            f"use SAVEPOINT, or another connection (this one was acquired at {entry.site})"
-        )
+    if entry.block is not None:
+        if isolation is not None or read_only:
+            raise ConfigurationError("isolation and read_only are for the outermost block: this one is a savepoint")
+        async with _savepoint(connection, entry.block):
+            yield connection
+        return
     execute, raw = connection.owner.driver.execute, entry.raw
+    level = None if isolation is None else _level(isolation)
+    await _check_none_is_open(connection)
     entry.dirty = True
     entry.read_only = read_only
-    if isolation is not None:
-        level = isolation.replace("_", " ").upper()
-        if level not in _LEVELS:
-            raise ConfigurationError(f"isolation must be one of {', '.join(_LEVELS)}, not {isolation!r}")
+    if level is not None:
         await connection.run(execute(raw, f"SET TRANSACTION ISOLATION LEVEL {level}"))
     await connection.run(execute(raw, "START TRANSACTION READ ONLY" if read_only else "START TRANSACTION"))
-    async with _committing(connection):
+    block = Block(strict=True)
+    block.heard(connection)
+    async with _committing(connection, block):
         yield connection
+
+
+def _level(isolation: str) -> str:
+    level = isolation.replace("_", " ").upper()
+    if level not in _LEVELS:
+        raise ConfigurationError(f"isolation must be one of {', '.join(_LEVELS)}, not {isolation!r}")
+    return level
+
+
+async def _check_none_is_open(connection: PooledConnection) -> None:
+    """START TRANSACTION would commit it. Without autocommit any SELECT has opened one, and that is what is wanted."""
+    baseline = connection.entry.baseline
+    if baseline is None or not baseline.autocommit or not in_transaction(connection):
+        return
+    await connection.ping()  # drivers learn nothing from errors, and a deadlock may have ended it
+    if in_transaction(connection):
+        raise TransactionError(
+            f"a transaction is open on connection {connection.entry.connection_id} that no block has begun, and "
+            "START TRANSACTION would commit it: commit() or rollback() first, or begin it with "
+            "`async with conn.transaction()`, in which another such block is a savepoint"
+        )
 
 
 @asynccontextmanager
 async def cursor_block(
     borrowed: AbstractAsyncContextManager[PooledConnection], cursor_class: Any
 ) -> AsyncGenerator[PooledCursor]:
-    """A cursor on a connection of its own; where autocommit is off, COMMIT or ROLLBACK at the end of the block."""
+    """A cursor on a connection of its own; where autocommit is off, COMMIT or ROLLBACK at the end of the block.
+
+    There, statements that commit by themselves are none of the block's business.
+    """
     async with borrowed as connection:
         baseline = connection.entry.baseline
         explicit = baseline is not None and not baseline.autocommit
         chosen = () if cursor_class is None else (cursor_class,)
-        async with _committing(connection) if explicit else nullcontext(), connection.cursor(*chosen) as cursor:
+        block = _committing(connection, Block(strict=False)) if explicit else nullcontext()
+        async with block, connection.cursor(*chosen) as cursor:
             yield cursor
 
 
 @asynccontextmanager
-async def _committing(connection: PooledConnection) -> AsyncGenerator[None]:
+async def _committing(connection: PooledConnection, block: Block) -> AsyncGenerator[None]:
     entry = connection.entry
-    entry.open_transaction = True
+    entry.block, entry.open_transaction = block, True
     try:
         try:
             yield
-        except Exception:
+        except Exception as exc:
             # The connection may be gone, which rolls back as well; the block's own error is what the caller must see.
-            if not (connection.detached or entry.in_flight or entry.doubt):
-                await _roll_back(connection)
+            gone = connection.detached or entry.in_flight or entry.doubt
+            if not gone and not connection.owner.driver.has_unread(entry.raw):
+                await _roll_back(connection, block, exc)
             raise
-        if not connection.detached:
-            await connection.commit()
-            entry.open_transaction = False
+        await _commit(connection, block)
     finally:
         if not connection.detached:
+            entry.block = None
             entry.abandoned = entry.open_transaction
 
 
-async def _roll_back(connection: PooledConnection) -> None:
+@asynccontextmanager
+async def _savepoint(connection: PooledConnection, block: Block) -> AsyncGenerator[None]:
+    """A block in a block. What it did is undone later, if at all: a cancelled task must not wait for a reply."""
+    block.depth += 1
+    name = f"async_mysqlpool_{block.depth}"
+    execute, raw = connection.owner.driver.execute, connection.entry.raw
     try:
-        await connection.rollback()
-        connection.entry.open_transaction = False
+        await connection.run(execute(raw, f"SAVEPOINT {name}"))
+        try:
+            yield
+            _check_still_held(connection, block)
+            await connection.run(execute(raw, f"RELEASE SAVEPOINT {name}"))
+        except BaseException:
+            block.undo = name
+            raise
+    finally:
+        block.depth -= 1
+
+
+async def _commit(connection: PooledConnection, block: Block) -> None:
+    _check_still_held(connection, block)
+    if block.unsettled(connection):
+        await block.settle(connection)
+    entry = connection.entry
+    entry.block = None
+    await connection.run(entry.raw.commit())
+    entry.open_transaction = False
+
+
+def _check_still_held(connection: PooledConnection, block: Block) -> None:
+    if connection.detached:
+        raise TransactionError(
+            "the connection was given back in the middle of its transaction block"
+            + (f", at {block.given_back}" if block.given_back else "")
+            + ": nothing was committed. The block gives it back by itself; leave it before close() or release()"
+        )
+
+
+async def _roll_back(connection: PooledConnection, block: Block, error: Exception) -> None:
+    """Never raises: the error of the block is what the caller must see."""
+    entry = connection.entry
+    block.undo = None
+    try:
+        if block.unsure and connection.owner.driver.error_number(error) not in _RETRYABLE:
+            with suppress(TransactionError):
+                await block.settle(connection)
+        entry.block = None
+        await connection.run(entry.raw.rollback())
+        entry.open_transaction = False
     except Exception as exc:  # noqa: BLE001
-        connection.entry.doubt = f"ROLLBACK failed: {exc}"
+        entry.doubt = f"ROLLBACK failed: {exc}"
+    if block.ended and not isinstance(error, TransactionError):
+        error.add_note(
+            "async_mysqlpool: the transaction had ended before its block did (see TransactionError): what a COMMIT in "
+            "it, or a statement that commits by itself, had made permanent is not rolled back"
+        )
 
 
 async def run_transaction(

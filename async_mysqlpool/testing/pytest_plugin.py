@@ -14,6 +14,7 @@ Override `mysql_server`, `mysql_dsn` or `mysql_pool_options` with a fixture of y
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,14 +65,17 @@ async def mysql_pool(mysql_dsn: str, mysql_pool_options: dict[str, Any]) -> Asyn
         yield pool
 
 
+class _UndoError(Exception):
+    """What rolls the transaction back."""
+
+
 @_async_fixture
 async def mysql_transaction(mysql_pool: ConnectionPool) -> AsyncIterator[PooledConnection]:
-    """A connection of `mysql_pool` inside a transaction that is rolled back after the test.
+    """A connection of `mysql_pool` inside a transaction block that is rolled back after the test.
 
-    What commits on its own account (DDL, or a COMMIT in the test) stays.
+    `conn.transaction()` in it is a savepoint; what would end it (DDL, `commit()`) raises `TransactionError`.
     """
-    async with mysql_pool.acquire() as connection:
-        await connection.begin()
-        yield connection
-        if not connection.detached:
-            await connection.rollback()
+    with suppress(_UndoError):
+        async with mysql_pool.transaction() as connection:
+            yield connection
+            raise _UndoError

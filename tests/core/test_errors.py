@@ -23,7 +23,7 @@ from async_mysqlpool import (
 def test_the_tree_is_that_of_the_contract():
     names = [name for name in async_mysqlpool.__all__ if name.endswith("Error")]
     assert all(issubclass(getattr(async_mysqlpool, name), PoolError) for name in names)
-    assert len(names) == 14
+    assert len(names) == 15
     assert issubclass(ConfigurationError, ValueError)
     assert issubclass(AcquireTimeoutError, TimeoutError)
     assert issubclass(ConnectError, ConnectionError)

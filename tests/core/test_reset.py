@@ -12,7 +12,7 @@ from dataclasses import asdict
 import pytest
 from support import borrow, check_whole, connection_id, make_pool, now, start, ticks, value
 
-from async_mysqlpool import ConnectError, ResetFailedError
+from async_mysqlpool import ConnectError, ResetFailedError, TransactionError
 from async_mysqlpool.events import ResetFailed
 from async_mysqlpool.testing.fake import NEVER, FakeError, fail, slow
 
@@ -126,7 +126,8 @@ async def test_none_leaves_everything_but_an_abandoned_transaction_block(server)
         conn.close()
         await ticks(10)
         assert not server.sessions[1].in_transaction
-        await block.__aexit__(None, None, None)
+        with pytest.raises(TransactionError, match="given back"):
+            await block.__aexit__(None, None, None)
 
 
 @pytest.mark.parametrize("pipelines", [True, False])
@@ -300,7 +301,7 @@ async def test_without_resets_an_unfinished_transaction_block_is_only_rolled_bac
 
         async def ends_its_transaction_itself():
             async with pool.transaction() as conn:
-                await conn.rollback()
+                await conn.raw.rollback()
                 await asyncio.sleep(10)
 
         task = start(ends_its_transaction_itself())

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from support import borrow, check_whole, connection_id, make_pool, value
 
-from async_mysqlpool import ConfigurationError, PooledConnection, PoolError
+from async_mysqlpool import ConfigurationError, PooledConnection, TransactionError
 from async_mysqlpool.testing.fake import FakeDictCursor, FakeError, fail
 
 
@@ -113,15 +113,6 @@ async def test_the_server_dies_inside_the_block(server):
             async with pool.transaction() as conn:
                 server.kill_all()
                 await value(conn, "SELECT 1")
-        await check_whole(pool, server)
-
-
-async def test_a_connection_given_back_inside_the_block_is_not_committed(server):
-    async with make_pool(server, max_size=1) as pool:
-        async with pool.transaction() as conn:
-            conn.close()
-        await asyncio.sleep(1)
-        assert "COMMIT" not in said(server)
         await check_whole(pool, server)
 
 
@@ -301,14 +292,6 @@ async def test_a_failed_commit_is_followed_by_a_rollback(server):
         assert not server.sessions[1].in_transaction
 
 
-async def test_a_block_in_a_block_is_refused_before_the_outer_one_is_committed(server):
-    async with make_pool(server) as pool:
-        with pytest.raises(PoolError, match="SAVEPOINT"):
-            async with pool.transaction() as conn, conn.transaction():
-                pass
-        assert said(server) == ["START TRANSACTION", "ROLLBACK"]
-
-
 async def test_a_cancelled_cursor_block_is_rolled_back_even_without_resets(server):
     async with make_pool(server, max_size=1, reset="none", autocommit=False) as pool:
 
@@ -338,3 +321,97 @@ async def test_a_block_that_said_nothing_leaves_nothing_to_the_next_borrower(ser
         async with pool.transaction():
             pass
         assert said(server) == ["START TRANSACTION", "COMMIT"]
+
+
+# -- blocks in blocks --------------------------------------------------------------------------------------------------
+
+
+async def test_a_block_in_a_block_is_a_savepoint(server):
+    async with make_pool(server) as pool:
+        async with pool.transaction() as conn, conn.transaction() as same:
+            assert same is conn
+            async with conn.transaction():
+                pass
+            async with conn.transaction():
+                pass
+        one, two = "SAVEPOINT async_mysqlpool_1", "SAVEPOINT async_mysqlpool_2"
+        assert server.statements()[-8:] == [
+            "START TRANSACTION", one, two, f"RELEASE {two}", two, f"RELEASE {two}", f"RELEASE {one}", "COMMIT"
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("leave", [fails_before_a_byte_is_sent, is_cancelled])
+async def test_an_inner_block_that_fails_is_undone_before_anything_else_is_sent(server, leave):
+    async with make_pool(server) as pool:
+        async with pool.transaction() as conn:
+            with pytest.raises((TypeError, asyncio.CancelledError)):
+                async with conn.transaction():
+                    await leave(conn)
+            if asyncio.current_task().cancelling():
+                asyncio.current_task().uncancel()
+            await value(conn, "SELECT 1")
+        one = "SAVEPOINT async_mysqlpool_1"
+        assert server.statements()[-5:] == ["START TRANSACTION", one, f"ROLLBACK TO {one}", "SELECT 1", "COMMIT"]
+
+
+async def test_what_only_the_outermost_block_can_choose(server):
+    async with make_pool(server) as pool, pool.transaction() as conn:
+        for options in ({"isolation": "SERIALIZABLE"}, {"read_only": True}):
+            with pytest.raises(ConfigurationError, match="outermost"):
+                async with conn.transaction(**options):
+                    pytest.fail("the block must not run")
+
+
+async def test_a_deadlock_in_an_inner_block_is_tried_again_as_a_whole(server):
+    server.answer("UPDATE", error=1213, times=2)
+    async with make_pool(server) as pool:
+
+        async def move(conn):
+            async with conn.transaction():
+                return await conn.cursor().execute("UPDATE t SET x = 1")
+
+        assert await pool.run_transaction(move) == 1
+        assert said(server)[-2:] == ["START TRANSACTION", "COMMIT"]
+        assert said(server).count("START TRANSACTION") == 3
+
+
+async def test_a_transaction_that_no_block_began_is_not_committed_by_one(server):
+    async with make_pool(server) as pool, pool.acquire() as conn:
+        await conn.begin()
+        with pytest.raises(TransactionError, match="would commit it"):
+            async with conn.transaction():
+                pytest.fail("the block must not run")
+        await conn.rollback()
+        assert said(server) == ["BEGIN", "ROLLBACK"]
+
+
+# -- statements that say that they begin or end a transaction ----------------------------------------------------------
+
+REFUSED = [
+    "COMMIT", "commit;", " \n ROLLBACK", "ROLLBACK AND CHAIN", "BEGIN", "begin work", "Start  Transaction read only",
+    "/* why */ COMMIT", "-- why\nCOMMIT", "# why\n/* why */COMMIT", b"COMMIT", "COMMIT AND CHAIN",
+]  # fmt: skip
+SENT = [
+    "ROLLBACK TO SAVEPOINT s", "ROLLBACK WORK TO s", "BEGIN NOT ATOMIC SELECT 1; END", "UPDATE begin SET commit = 1",
+    "/* COMMIT */ UPDATE t", "committed()", "SELECT 'COMMIT'", " " * 100_000 + "COMMIT",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", REFUSED)
+async def test_such_a_statement_is_refused_before_it_is_sent(server, sql):
+    async with make_pool(server) as pool:
+        async with pool.transaction() as conn:
+            with pytest.raises(TransactionError, match="nothing was sent"):
+                await conn.cursor().execute(sql)
+        assert said(server) == ["START TRANSACTION", "COMMIT"]
+        async with pool.acquire() as conn, conn.cursor() as cursor:
+            server.answer(".*")
+            await cursor.execute(sql if isinstance(sql, str) else sql.decode())  # outside of a block, it is
+
+
+@pytest.mark.parametrize("sql", SENT)
+async def test_other_statements_are_sent(server, sql):
+    async with make_pool(server) as pool, pool.acquire() as conn, conn.transaction():
+        server.answer(".*")
+        await conn.cursor().execute(sql)
+        assert server.statements()[-1] == sql

@@ -47,8 +47,13 @@ async def test_change_given_back(mysql_transaction):
     mysql_transaction.close()
 
 @pytest.mark.asyncio
+async def test_change_in_a_block_of_the_program_under_test(mysql_transaction):
+    async with mysql_transaction.transaction(), mysql_transaction.cursor() as cursor:
+        await cursor.execute("INSERT INTO users VALUES ('Cid')")
+
+@pytest.mark.asyncio
 async def test_undone(mysql_pool):
-    assert await mysql_pool.fetch_value("SELECT COUNT(*) FROM users") == 0
+    assert list(await mysql_pool.fetch_all("SELECT name FROM users")) == []
 """
 
 
@@ -66,7 +71,7 @@ def test_fixtures(mode, pytester):
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(TESTS)
     result = pytester.runpytest_subprocess(*STRICT, "-o", f"asyncio_mode={mode}")
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=5)
 
 
 def test_nothing_is_started_unless_asked_for(pytester):

@@ -64,6 +64,7 @@ class FakeDriver:
         """Believe that again."""
         raw.charset, raw.db, raw.autocommit_mode = snapshot
         raw.unread = 0
+        raw.in_transaction = False
 
     def pipeline(self, raw: FakeConnection) -> FakePipeline | None:
         """The connection's own, unless `pipelines` is off."""
@@ -78,8 +79,8 @@ class FakeDriver:
         await raw.call(raw.server.reset, lambda: raw.carry_out(commands))
 
     def in_transaction(self, raw: FakeConnection) -> bool:
-        """What the last reply said."""
-        return raw.session.in_transaction
+        """What the last reply said; an error says nothing."""
+        return raw.in_transaction
 
     def is_dead(self, raw: FakeConnection) -> bool:
         """Closed on either side."""
@@ -206,6 +207,7 @@ class FakeConnection:
         self.autocommit_mode = params.autocommit
         self.closed = False
         self.unread = 0  # rows of a FakeStreamCursor that nobody has fetched yet
+        self.in_transaction = False
         self._under_way = False
         self.pipeline = FakePipeline(self)
 
@@ -243,6 +245,7 @@ class FakeConnection:
             self._under_way = False
             raise
         self._under_way = False
+        self.in_transaction = self.session.in_transaction
         self.session.last_command = self.session.loop.time()
 
     async def _reach(self, gate: Gate) -> None:

@@ -58,6 +58,7 @@ class Session:
     temporary_tables: set[str] = field(default_factory=set[str])
     role: str = "NONE"
     in_transaction: bool = False
+    savepoints: list[str] = field(default_factory=list[str])
     statement: str | None = None
     waiters: set[asyncio.Future[None]] = field(default_factory=set["asyncio.Future[None]"])
     busy_until: float = 0.0
@@ -93,6 +94,7 @@ class Session:
     def end(self) -> None:
         """What the end of a session takes with it: its transaction and its locks."""
         self.in_transaction = False
+        self.savepoints.clear()
         for name in self.locks:
             del self.held[name]
 
@@ -118,12 +120,29 @@ class Session:
 
 
 def _begin(session: Session, text: str) -> Result:
+    _finish(session, text)
     session.in_transaction = True
     return Result()
 
 
 def _finish(session: Session, text: str) -> Result:
-    session.in_transaction = "SAVEPOINT" in text.upper() and session.in_transaction
+    if "SAVEPOINT" in text.upper():
+        return _savepoint(session, text)
+    session.in_transaction = False
+    session.savepoints.clear()
+    return Result()
+
+
+def _savepoint(session: Session, text: str) -> Result:
+    """SAVEPOINT, RELEASE SAVEPOINT and ROLLBACK TO SAVEPOINT; they die with the transaction."""
+    name = text.split()[-1]
+    if text.upper().startswith("SAVEPOINT"):
+        session.savepoints = [*(other for other in session.savepoints if other != name), name]
+    elif name not in session.savepoints:
+        raise FakeError(1305, f"SAVEPOINT {name} does not exist")
+    else:
+        kept = session.savepoints.index(name) + text.upper().startswith("ROLLBACK")
+        del session.savepoints[kept:]
     return Result()
 
 
@@ -159,7 +178,8 @@ def _create_or_drop(session: Session, text: str) -> Result:
     if table := re.match(r"(CREATE|DROP)\s+TEMPORARY\s+TABLE\s+`?(\w+)", text, re.IGNORECASE):
         tables = session.temporary_tables
         (tables.add if table[1].upper() == "CREATE" else tables.discard)(table[2])
-    return Result()
+        return Result()
+    return _finish(session, "")  # all other DDL commits
 
 
 def _select(session: Session, text: str) -> Result:
@@ -184,6 +204,8 @@ _VERBS: dict[str, Callable[[Session, str], Result]] = {
     "START": _begin,
     "COMMIT": _finish,
     "ROLLBACK": _finish,
+    "SAVEPOINT": _savepoint,
+    "RELEASE": _savepoint,
     "USE": _use,
     "SET": _set,
     "CREATE": _create_or_drop,
