@@ -95,6 +95,28 @@ async def test_a_server_that_does_not_come_up_ends_in_an_error_with_the_cause(se
     assert pool.closed
 
 
+async def cancelled_before(work) -> None:
+    """Run something in a task that was cancelled and is cleaning up: its timeouts have to work all the same."""
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await work()
+
+    task = start(clean_up())
+    await ticks()
+    task.cancel()
+    await asyncio.wait([task])
+    await task
+
+
+async def test_open_times_out_as_ever_in_a_task_that_was_cancelled_before(server):  # Python 3.11.2
+    server.stop()
+    with pytest.raises(ServerUnavailableError, match="timeout=3"):
+        await cancelled_before(lambda: make_pool(server, min_size=1).open(timeout=3))
+
+
 async def test_without_a_timeout_the_first_failure_is_raised(server):
     server.stop()
     pool = make_pool(server, min_size=1)
@@ -239,6 +261,23 @@ async def test_a_second_close_with_a_shorter_timeout_is_heard(server):
     assert now() - started == pytest.approx(1)
     await patient
     conn.close()
+
+
+async def test_a_second_close_in_the_same_moment_is_heard_as_well(server):
+    pool = make_pool(server)
+    await pool.open()
+    conn = await pool.acquire()
+    started = now()
+    await asyncio.gather(pool.close(timeout=None), pool.close(timeout=1000), pool.close(timeout=1))
+    assert now() - started == pytest.approx(1)
+    conn.close()
+
+
+async def test_closing_at_once_has_nothing_to_complain_about_when_nobody_holds_a_connection(server, caplog):
+    async with make_pool(server, min_size=2) as pool:
+        await pool.close(timeout=0)
+    assert server.statements().count("COM_QUIT") == 2
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("tick", range(6))
