@@ -115,11 +115,14 @@ class ConnectionPool(Queries):
             timeout: seconds to go on trying when the server cannot be reached; None: the first failure is raised.
 
         Raises:
-            ConnectError: the server refuses us; raised at once. The pool is closed then.
-            ServerUnavailableError: the server could not be reached (within `timeout`). The pool is closed then.
+            ConnectError: the server refuses us; raised at once.
+            ServerUnavailableError: the server could not be reached (within `timeout`).
             PoolClosedError: it was closed; a closed pool stays closed.
+
+        The call that started the pool closes it when it fails or is cancelled; any other leaves it as it is.
         """
-        if self._life is _Life.NEW:
+        starting = self._life is _Life.NEW
+        if starting:
             self._start()
         self.ready()
         if not wait:
@@ -129,7 +132,8 @@ class ConnectionPool(Queries):
         except PoolClosedError:  # by somebody else
             raise
         except BaseException:
-            self.terminate()
+            if starting:
+                self.terminate()
             raise
 
     async def _filled(self, timeout: float | None) -> None:

@@ -53,6 +53,25 @@ async def test_opening_twice_is_harmless_and_so_is_entering_an_open_pool(server)
     assert server.connects == 1
 
 
+@pytest.mark.parametrize("how", ["cancelled", "in an outage", "in an outage, patiently"])
+async def test_only_the_call_that_started_the_pool_may_end_it(server, how):
+    async with make_pool(server, min_size=1, max_size=2) as pool:
+        conn = await pool.acquire()
+        await pool.resize(min_size=2)
+        server.connect.set(NEVER if how == "cancelled" else fail(2003))
+        second = start(pool.open(timeout=5 if "patiently" in how else None))
+        await ticks()
+        if how == "cancelled":
+            second.cancel()
+        await asyncio.wait([second])
+        with pytest.raises(asyncio.CancelledError if how == "cancelled" else ServerUnavailableError):
+            await second
+        assert not pool.closed
+        assert await value(conn, "SELECT 1") == 1
+        conn.close()
+        await check_whole(pool, server)
+
+
 async def test_two_tasks_may_open_the_same_pool(server):
     server.connect.set(slow(1))
     pool = make_pool(server, min_size=2)
