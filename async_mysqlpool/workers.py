@@ -266,8 +266,11 @@ class Workers:
     # -- the tasks themselves -------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """The pool keeps its tasks alive; the loop alone would not."""
-        task = self._loop.create_task(work, name=f"{self._capacity.name}: pool task")
+        """The pool keeps its tasks alive; the loop alone would not.
+
+        They begin in the next turn of the loop, whatever its task factory: what starts them is a critical section.
+        """
+        task = asyncio.Task(work, loop=self._loop, name=f"{self._capacity.name}: pool task")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
