@@ -430,7 +430,8 @@ class ConnectionPool(Queries):
 
     async def check(self) -> None:
         """Ping every idle connection now and replace those that do not answer within `validation_timeout`."""
-        await self.ready().workers.check()
+        if checks := self.ready().workers.check_idle():
+            await asyncio.wait(checks)  # which go on if this is cancelled
 
     def abandon(self) -> None:
         """In a forked child: never touch the parent's sockets, not even to close them."""

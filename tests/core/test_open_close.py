@@ -9,7 +9,7 @@ import sys
 import warnings
 
 import pytest
-from support import borrow, check_whole, connection_id, drop, make_pool, now, start, ticks, value
+from support import borrow, cancelled_before, check_whole, connection_id, drop, make_pool, now, start, ticks, value
 
 from async_mysqlpool import ConnectError, PoolClosedError, ServerUnavailableError
 from async_mysqlpool.testing.fake import NEVER, FakeError, Step, fail, slow
@@ -112,22 +112,6 @@ async def test_a_server_that_does_not_come_up_ends_in_an_error_with_the_cause(se
     assert now() - started == pytest.approx(3)
     assert isinstance(caught.value.__cause__, ServerUnavailableError)
     assert pool.closed
-
-
-async def cancelled_before(work) -> None:
-    """Run something in a task that was cancelled and is cleaning up: its timeouts have to work all the same."""
-
-    async def clean_up() -> None:
-        try:
-            await asyncio.sleep(1000)
-        finally:
-            await work()
-
-    task = start(clean_up())
-    await ticks()
-    task.cancel()
-    await asyncio.wait([task])
-    await task
 
 
 async def test_open_times_out_as_ever_in_a_task_that_was_cancelled_before(server):  # Python 3.11.2
