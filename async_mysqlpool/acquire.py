@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Acquire", "check_timeout"]
 
 _task_of = attrgetter("task")
+_INSTANT = 0.001  # seconds: too little for a ping; the loop's timers come a little early, too
 
 
 class Pool(Protocol):
@@ -56,7 +58,7 @@ class Acquire:
         phase: what the slow path waits for at the moment; the timeout error says it.
     """
 
-    __slots__ = ("_connection", "_pool", "_site", "_timeout", "phase")
+    __slots__ = ("_checks_end", "_connection", "_pool", "_site", "_timeout", "phase")
 
     def __init__(self, pool: Pool, timeout: float | None, site: object) -> None:
         self._pool = pool
@@ -93,6 +95,7 @@ class Acquire:
         """A connection within the timeout from `started` on (the loop's time), after everybody who came before."""
         journal = capacity.journal
         entry: Entry | None = None
+        self._checks_end = math.inf  # the loop's time; known with the first check
         try:
             if self._timeout == 0:
                 entry = await self._take_if_free(capacity)
@@ -150,24 +153,45 @@ class Acquire:
         return entry
 
     async def _checked_idle(self, capacity: Capacity, deadline: float | None) -> Entry | None:
-        """The caller has a permit; it goes with the connection, and comes back if the caller is cancelled here."""
-        patience = capacity.config.validation_timeout
+        """An idle connection that is good. The caller has a permit, which goes with it.
+
+        All checks together have `validation_timeout`; then the pool checks the rest without the caller.
+
+        Raises:
+            TimeoutError: the deadline passed.
+        """
         while not capacity.idle.empty():
             entry = capacity.idle.get_nowait()
+            now = capacity.loop.time()
             if capacity.is_useless(entry):
                 capacity.gone(entry, "broken", keep_permit=True)
-            elif not entry.needs_ping(capacity.loop.time(), capacity.config.validate_after):
+                continue
+            if not entry.needs_ping(now, capacity.config.validate_after):
                 return entry
-            else:
-                self.phase = "validating"
-                remaining = patience if deadline is None else deadline - capacity.loop.time()
-                if await capacity.workers.answers(entry, min(patience, remaining)) or entry.state is State.CLOSED:
-                    return entry
-                capacity.gone(entry, "broken", keep_permit=True)
-                if deadline is not None and capacity.loop.time() >= deadline:
-                    capacity.permits.release()
-                    raise TimeoutError
+            if self._checks_end == math.inf:
+                self._checks_end = now + capacity.config.validation_timeout
+            if self._checks_end - now < _INSTANT:
+                capacity.idle.put_nowait(entry)
+                capacity.workers.check_idle()
+                return None
+            self.phase = "validating"
+            if await _answers(capacity, entry, self._checks_end - now, deadline) or entry.state is State.CLOSED:
+                return entry
+            capacity.gone(entry, "broken", keep_permit=True)
         return None
+
+
+async def _answers(capacity: Capacity, entry: Entry, timeout: float, deadline: float | None) -> bool:
+    """Whether it answers a ping. A caller that leaves before leaves the connection to others, and its permit."""
+    answer = capacity.workers.checked(entry, timeout)
+    if deadline is not None:
+        capacity.deadlines.watch(answer, deadline)
+    try:
+        return await answer
+    except BaseException:
+        if was_served(answer):  # in the very tick in which the caller was cancelled
+            capacity.workers.was_checked(entry, answer.result())
+        raise
 
 
 async def _next_one(capacity: Capacity, deadline: float | None) -> Entry:

@@ -75,7 +75,7 @@ class PoolConfig:
         connect_timeout: over TCP, TLS, greeting, authentication and session set-up together.
         max_connecting: connects under way at once.
         validate_after: a connection idle for longer is pinged before it is handed out.
-        validation_timeout: how long that ping may take.
+        validation_timeout: how long such pings may take, all of one `acquire` together.
         reset: what happens to the session on release: everything ("session"); the same unless it is known to be
             clean ("auto"); only ROLLBACK ("rollback"); or nothing ("none").
         kill_on_cancel: stop the statement of a cancelled borrower on the server.

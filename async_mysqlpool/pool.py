@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import math
 import os
 import warnings
 import weakref
@@ -26,6 +27,7 @@ from async_mysqlpool.errors import (
     WrongEventLoopError,
 )
 from async_mysqlpool.journal import logger
+from async_mysqlpool.opening import again
 from async_mysqlpool.queries import Queries
 from async_mysqlpool.stats import Counters, Lease, PoolStats, describe_holders
 
@@ -80,7 +82,7 @@ class ConnectionPool(Queries):
         self._capacity: Capacity = cast("Capacity", None)
         self._maintenance: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._patience = asyncio.Timeout(None)  # of close() with those who still hold a connection
+        self._close_by = math.inf  # the loop's time up to which close() waits for those who still hold a connection
 
     @classmethod
     def from_client_options(
@@ -113,35 +115,50 @@ class ConnectionPool(Queries):
             timeout: seconds to go on trying when the server cannot be reached; None: the first failure is raised.
 
         Raises:
-            ConnectError: the server refuses us; raised at once. The pool is closed then.
-            ServerUnavailableError: the server could not be reached (within `timeout`). The pool is closed then.
+            ConnectError: the server refuses us; raised at once.
+            ServerUnavailableError: the server could not be reached (within `timeout`).
             PoolClosedError: it was closed; a closed pool stays closed.
+
+        The call that started the pool closes it when it fails or is cancelled; any other leaves it as it is.
         """
-        if self._life is _Life.NEW:
+        starting = self._life is _Life.NEW
+        if starting:
             self._start()
-        capacity = self.ready()
+        self.ready()
         if not wait:
             return
         try:
-            async with asyncio.timeout(timeout):
-                while self.ready().living < self._min_size:
-                    error = capacity.connect_error
-                    if error is not None and (timeout is None or not isinstance(error, ServerUnavailableError)):
-                        raise error
-                    capacity.progress.clear()
-                    await capacity.progress.wait()
-        except TimeoutError:
-            error = capacity.connect_error
-            self.terminate()
-            raise ServerUnavailableError(
-                f"pool {self._name}: no {self._min_size} connections within open(timeout={timeout:g})"
-                + (f"; the last attempt failed: {error}" if error else "")
-            ) from error
+            await self._filled(timeout)
         except PoolClosedError:  # by somebody else
             raise
         except BaseException:
-            self.terminate()
+            if starting:
+                self.terminate()
             raise
+
+    async def _filled(self, timeout: float | None) -> None:
+        """When `min_size` connections are there.
+
+        Not by `asyncio.timeout`: in a task that was cancelled before, that of Python 3.11.2 ends in CancelledError.
+        """
+        capacity = self._capacity
+        ends = math.inf if timeout is None else capacity.loop.time() + timeout
+        alarm = None if timeout is None else capacity.loop.call_at(ends, capacity.progress.set)
+        try:
+            while self.ready().living < self._min_size:
+                error = capacity.connect_error
+                if error is not None and (timeout is None or not isinstance(error, ServerUnavailableError)):
+                    raise again(error)
+                if capacity.loop.time() >= ends:
+                    raise ServerUnavailableError(
+                        f"pool {self._name}: no {self._min_size} connections within open(timeout={timeout:g})"
+                        + (f"; the last attempt failed: {error}" if error else "")
+                    ) from error
+                capacity.progress.clear()
+                await capacity.progress.wait()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -167,54 +184,54 @@ class ConnectionPool(Queries):
         if self._life in {_Life.CLOSED, _Life.FORKED}:
             return
         self._check_loop()
+        self._close_within(timeout)
         if self._closing is None:
             self._life = _Life.CLOSING
-            self._closing = asyncio.create_task(self._shut_down(timeout), name=f"{self._name}: close")
-        elif timeout is not None:
-            self._shorten_patience(asyncio.get_running_loop().time() + timeout)
+            self._closing = asyncio.create_task(self._shut_down(), name=f"{self._name}: close")
         try:
             await asyncio.shield(self._closing)
         except asyncio.CancelledError:
             self.terminate()
             raise
 
-    async def _shut_down(self, timeout: float | None) -> None:
-        capacity = self._capacity
+    def _close_within(self, seconds: float | None) -> None:
+        """A second close() may be in more of a hurry than the first one."""
+        now = self._capacity.loop.time()
+        if seconds is not None and now + seconds < self._close_by:
+            self._close_by = now + seconds
+            self._capacity.loop.call_at(self._close_by, self._capacity.progress.set)
+
+    async def _shut_down(self) -> None:
+        capacity, started = self._capacity, self._capacity.loop.time()
         capacity.begin_closing()
         capacity.fail_waiters(self._closed_error)
         self._stop_maintenance()
-        try:
-            async with asyncio.timeout(timeout) as self._patience:
-                await self._empty()
-        except TimeoutError:
-            leases = self.leases()
-            logger.warning(
-                "%s: closed after %s s with %d connections still out, %s",
-                self._name, timeout, len(leases), describe_holders(leases, shown=10),
-            )  # fmt: skip
+        if not await self._emptied():
+            if leases := self.leases():
+                logger.warning(
+                    "%s: closed after %.1f s with %d connections still out, %s",
+                    self._name, capacity.loop.time() - started, len(leases), describe_holders(leases, shown=10),
+                )  # fmt: skip
             capacity.cut_off()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_CALL):
-                    await self._empty()
+            self._close_by = math.inf
+            self._close_within(_LAST_CALL)
+            await self._emptied()
         capacity.terminate()
         await capacity.workers.finished()
         await asyncio.sleep(0)  # lets the transports that were aborted close their sockets
         self._life = _Life.CLOSED
 
-    async def _empty(self) -> None:
-        """When no connection is left; whatever is idle by then is closed."""
+    async def _emptied(self) -> bool:
+        """Wait until no connection is left, closing what becomes idle; False if the time for that ran out before."""
         capacity = self._capacity
         while capacity.entries:
             capacity.progress.clear()
             capacity.retire_idle(lambda _: True, "shutdown")
+            if capacity.loop.time() >= self._close_by:
+                return False
             if capacity.entries:
                 await capacity.progress.wait()
-
-    def _shorten_patience(self, deadline: float) -> None:
-        """A second close() is in more of a hurry than the first one."""
-        current = self._patience.when()
-        with contextlib.suppress(RuntimeError):  # that time is over, or has not begun
-            self._patience.reschedule(deadline if current is None else min(current, deadline))
+        return True
 
     def terminate(self) -> None:
         """Cut every connection at once, the borrowed ones as well. Needs no await; harmless when closed."""
@@ -413,7 +430,8 @@ class ConnectionPool(Queries):
 
     async def check(self) -> None:
         """Ping every idle connection now and replace those that do not answer within `validation_timeout`."""
-        await self.ready().workers.check()
+        if checks := self.ready().workers.check_idle():
+            await asyncio.wait(checks)  # which go on if this is cancelled
 
     def abandon(self) -> None:
         """In a forked child: never touch the parent's sockets, not even to close them."""

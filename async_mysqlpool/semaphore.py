@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["Deadlines", "FairSemaphore", "was_served"]
 
 T = TypeVar("T")
+_FEW = 100  # waiters that need no sweeping
 
 
 class Deadlines:
     """Lets futures end in TimeoutError, with one timer for all of them: waiters come and go too fast for one each.
 
     Most deadlines come in ascending order, everybody having the same timeout: those stand in a line, where coming and
-    going costs the same however many there are. The others are in a heap.
+    going costs the same however many there are. The others are in a heap. Whoever is served stays there until its
+    deadline or the next sweep, so there are never more than twice as many as there were waiters.
     """
 
     def __init__(self) -> None:
@@ -35,6 +37,7 @@ class Deadlines:
         self._number = count()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
+        self._sweep_at = _FEW
 
     def watch(self, waiter: asyncio.Future[Any], deadline: float) -> None:
         """Fail `waiter` at `deadline` (the loop's time) unless it is done by then."""
@@ -45,8 +48,16 @@ class Deadlines:
             line.append((deadline, waiter))
         else:
             heapq.heappush(self._heap, (deadline, next(self._number), waiter))
+        if len(line) + len(self._heap) >= self._sweep_at:
+            self._sweep()
         if deadline < self._rings_at:
             self._set_timer(waiter.get_loop(), deadline)
+
+    def _sweep(self) -> None:
+        self._line = deque(watched for watched in self._line if not watched[-1].done())
+        self._heap = [watched for watched in self._heap if not watched[-1].done()]
+        heapq.heapify(self._heap)
+        self._sweep_at = max(_FEW, 2 * (len(self._line) + len(self._heap)))
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._timer is not None:

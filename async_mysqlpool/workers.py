@@ -166,38 +166,48 @@ class Workers:
             capacity.journal.counters.resets += 1
             capacity.offer(entry)
 
-    async def check(self) -> None:
-        """Ping all idle connections, all at once; cancelling the caller does not stop that."""
+    def check_idle(self) -> list[asyncio.Task[None]]:
+        """Ping all idle connections, all at once; those that answer are offered again."""
         capacity = self._capacity
         entries: list[Entry] = []
         while not capacity.idle.empty() and capacity.permits.take():
             entries.append(capacity.idle.get_nowait())
-        tasks = [self._spawn(self._check(entry)) for entry in entries]
-        if tasks:
-            await asyncio.wait(tasks)
+        return [self._check(entry, self._config.validation_timeout, None) for entry in entries]
 
-    async def _check(self, entry: Entry) -> None:
-        if await self.answers(entry, self._config.validation_timeout):
-            self._capacity.offer(entry)
-        else:
-            self._capacity.gone(entry, "broken")
+    def checked(self, entry: Entry, timeout: float) -> asyncio.Future[bool]:
+        """Whether it answers a ping within `timeout` seconds.
 
-    async def answers(self, entry: Entry, timeout: float) -> bool:
-        """Whether it answers a ping within `timeout` seconds. It is gone if the caller is cancelled meanwhile."""
+        If nobody waits for the future any more when that is known, the connection is offered to others, or it ends.
+        """
+        asked: asyncio.Future[bool] = self._loop.create_future()
+        self._check(entry, timeout, asked)
+        return asked
+
+    def _check(self, entry: Entry, timeout: float, asked: asyncio.Future[bool] | None) -> asyncio.Task[None]:
         entry.state = State.CLEANING
+        return self._spawn(self._ping(entry, timeout, asked))
+
+    async def _ping(self, entry: Entry, timeout: float, asked: asyncio.Future[bool] | None) -> None:
+        answers = False
         try:
             async with asyncio.timeout(timeout):
                 await self._driver.ping(entry.raw)
+            answers, entry.suspect = True, False
         except Exception as exc:  # noqa: BLE001  a dead connection may raise anything at all
             logger.debug("%s: connection %d failed its check: %r", self._capacity.name, entry.connection_id, exc)
-            if not isinstance(exc, TimeoutError) or timeout >= self._config.validation_timeout:
-                self._capacity.suspect_all()  # else the caller's own time was up, which says nothing of the others
-            return False
-        except BaseException:
-            self._capacity.gone(entry, "cancelled")
-            raise
-        entry.suspect = False
-        return True
+            self._capacity.suspect_all()
+        finally:
+            if asked is not None and not asked.done():
+                asked.set_result(answers)
+            else:
+                self.was_checked(entry, answers)
+
+    def was_checked(self, entry: Entry, answers: bool) -> None:
+        """Nobody waits for this connection in particular."""
+        if answers:
+            self._capacity.offer(entry)
+        else:
+            self._capacity.gone(entry, "broken")
 
     def close(self, entry: Entry, reason: str) -> None:
         """Say goodbye to the server and wait a little for it to hang up."""
@@ -266,8 +276,11 @@ class Workers:
     # -- the tasks themselves -------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """The pool keeps its tasks alive; the loop alone would not."""
-        task = self._loop.create_task(work, name=f"{self._capacity.name}: pool task")
+        """The pool keeps its tasks alive; the loop alone would not.
+
+        They begin in the next turn of the loop, whatever its task factory: what starts them is a critical section.
+        """
+        task = asyncio.Task(work, loop=self._loop, name=f"{self._capacity.name}: pool task")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

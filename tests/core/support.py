@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import ConnectionPool
 from async_mysqlpool.testing.fake import FakeDriver
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from async_mysqlpool import PooledConnection, PoolStats
     from async_mysqlpool.testing.fake import FakeServer
@@ -30,6 +30,21 @@ async def ticks(count: int = 5) -> None:
     """Let everybody else run for a few turns of the loop; no time passes."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def cancelled_before(work: Callable[[], Awaitable[Any]]) -> None:
+    """Run something in a task that was cancelled and is cleaning up: its timeouts have to work all the same."""
+
+    async def clean_up() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1000)
+        await work()
+
+    task = start(clean_up())
+    await ticks()
+    task.cancel()
+    await asyncio.wait([task])
+    await task
 
 
 async def borrow(pool: ConnectionPool, seconds: float = 0.0, **options: Any) -> int:

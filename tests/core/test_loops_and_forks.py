@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from support import borrow, make_pool
+from support import borrow, check_whole, make_pool
 
-from async_mysqlpool import WrongEventLoopError
+from async_mysqlpool import ConnectError, ConnectionPool, WrongEventLoopError
+from async_mysqlpool.testing.fake import FakeDriver, FakeError
 from async_mysqlpool.testing.virtual import LoopStalledError, VirtualTimeLoop, run_virtual
 
 
@@ -45,6 +46,34 @@ def test_a_pool_of_its_own_in_each_loop_is_fine(server):
             return await borrow(pool)
 
     assert [run_virtual(use()) for _ in range(3)] == [1, 2, 3]
+
+
+class AtOnce(FakeDriver):
+    """A driver whose connects fail before anything is awaited, as a bad option does."""
+
+    async def connect(self, params):
+        if self.server.stopped:
+            raise FakeError(1045, "Access denied")
+        return await super().connect(params)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_a_task_factory_that_starts_tasks_at_once_changes_nothing(server):
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        async with ConnectionPool(driver=AtOnce(server), min_size=0, max_size=4) as pool:
+            server.stop()
+            for _ in range(20):
+                failed = await asyncio.gather(*(borrow(pool) for _ in range(10)), return_exceptions=True)
+                assert {type(error) for error in failed} == {ConnectError}
+                await asyncio.sleep(5)  # so that the next one need not pause before it fails
+            server.start()
+            await pool.resize(min_size=4)
+            await asyncio.sleep(10)
+            assert pool.idle == 4
+            await check_whole(pool, server)
+
+    run_virtual(main())
 
 
 FORK = """

@@ -9,7 +9,7 @@ import sys
 import warnings
 
 import pytest
-from support import borrow, check_whole, connection_id, drop, make_pool, now, start, ticks, value
+from support import borrow, cancelled_before, check_whole, connection_id, drop, make_pool, now, start, ticks, value
 
 from async_mysqlpool import ConnectError, PoolClosedError, ServerUnavailableError
 from async_mysqlpool.testing.fake import NEVER, FakeError, Step, fail, slow
@@ -53,6 +53,25 @@ async def test_opening_twice_is_harmless_and_so_is_entering_an_open_pool(server)
     assert server.connects == 1
 
 
+@pytest.mark.parametrize("how", ["cancelled", "in an outage", "in an outage, patiently"])
+async def test_only_the_call_that_started_the_pool_may_end_it(server, how):
+    async with make_pool(server, min_size=1, max_size=2) as pool:
+        conn = await pool.acquire()
+        await pool.resize(min_size=2)
+        server.connect.set(NEVER if how == "cancelled" else fail(2003))
+        second = start(pool.open(timeout=5 if "patiently" in how else None))
+        await ticks()
+        if how == "cancelled":
+            second.cancel()
+        await asyncio.wait([second])
+        with pytest.raises(asyncio.CancelledError if how == "cancelled" else ServerUnavailableError):
+            await second
+        assert not pool.closed
+        assert await value(conn, "SELECT 1") == 1
+        conn.close()
+        await check_whole(pool, server)
+
+
 async def test_two_tasks_may_open_the_same_pool(server):
     server.connect.set(slow(1))
     pool = make_pool(server, min_size=2)
@@ -93,6 +112,12 @@ async def test_a_server_that_does_not_come_up_ends_in_an_error_with_the_cause(se
     assert now() - started == pytest.approx(3)
     assert isinstance(caught.value.__cause__, ServerUnavailableError)
     assert pool.closed
+
+
+async def test_open_times_out_as_ever_in_a_task_that_was_cancelled_before(server):  # Python 3.11.2
+    server.stop()
+    with pytest.raises(ServerUnavailableError, match="timeout=3"):
+        await cancelled_before(lambda: make_pool(server, min_size=1).open(timeout=3))
 
 
 async def test_without_a_timeout_the_first_failure_is_raised(server):
@@ -239,6 +264,23 @@ async def test_a_second_close_with_a_shorter_timeout_is_heard(server):
     assert now() - started == pytest.approx(1)
     await patient
     conn.close()
+
+
+async def test_a_second_close_in_the_same_moment_is_heard_as_well(server):
+    pool = make_pool(server)
+    await pool.open()
+    conn = await pool.acquire()
+    started = now()
+    await asyncio.gather(pool.close(timeout=None), pool.close(timeout=1000), pool.close(timeout=1))
+    assert now() - started == pytest.approx(1)
+    conn.close()
+
+
+async def test_closing_at_once_has_nothing_to_complain_about_when_nobody_holds_a_connection(server, caplog):
+    async with make_pool(server, min_size=2) as pool:
+        await pool.close(timeout=0)
+    assert server.statements().count("COM_QUIT") == 2
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("tick", range(6))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 
 import pytest
 from support import borrow, check_whole, make_pool, start, ticks
@@ -139,3 +141,22 @@ async def test_thousands_time_out_together(server):
         assert pool.stats().timeouts == 2000
         await holder
         await check_whole(pool, server)
+
+
+@pytest.mark.parametrize("timeouts", [[30.0], [30.0, 29.0], [1000.0, 30.0, 1.0], [None, 5.0, 4.0, 3.0]], ids=str)
+async def test_whoever_was_served_is_soon_forgotten_whatever_the_timeouts(timeouts):
+    loop, deadlines, served = asyncio.get_running_loop(), Deadlines(), []
+    waiting = [loop.create_future() for _ in range(5)]
+    for waiter in waiting:
+        deadlines.watch(waiter, loop.time() + 0.5)
+    for number in range(3000):
+        waiter = loop.create_future()
+        if (timeout := timeouts[number % len(timeouts)]) is not None:
+            deadlines.watch(waiter, loop.time() + timeout)
+        waiter.set_result(None)
+        served.append(weakref.ref(waiter))
+    del waiter
+    gc.collect()
+    assert sum(waiter() is not None for waiter in served) <= 200
+    await asyncio.sleep(1)
+    assert all(isinstance(waiter.exception(), TimeoutError) for waiter in waiting)

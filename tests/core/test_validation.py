@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support import borrow, check_whole, connection_id, make_pool, now, start, ticks
+from support import borrow, cancelled_before, check_whole, connection_id, make_pool, now, start, ticks
 
 from async_mysqlpool import AcquireTimeoutError
 from async_mysqlpool.testing.fake import NEVER, FakeError, fail, slow
@@ -79,6 +79,60 @@ async def test_a_frozen_connection_costs_no_more_than_validation_timeout(server)
         started = now()
         assert await borrow(pool) == 2
         assert now() - started == pytest.approx(0.25, abs=0.01)
+        await check_whole(pool, server)
+
+
+@pytest.mark.parametrize("timeout", [0, 0.3, 5, None])
+@pytest.mark.parametrize("frozen", [1, 3, 8])
+async def test_any_number_of_frozen_connections_costs_validation_timeout_once(server, frozen, timeout):
+    async with make_pool(server, max_size=9, validation_timeout=1) as pool:
+        await fill(pool, 8)
+        await asyncio.sleep(10)
+        server.ping.next(*[NEVER] * frozen)
+        started = now()
+        if timeout in {0, 0.3}:
+            with pytest.raises(AcquireTimeoutError) as caught:
+                await borrow(pool, timeout=timeout)
+            assert caught.value.phase == "validating"
+        else:
+            await borrow(pool, timeout=timeout)
+        assert now() - started == pytest.approx(min(timeout or 1, 1), abs=0.01)
+        await asyncio.sleep(1.1)
+        if timeout != 0.3:  # whose patience ended before one was known to be dead
+            assert pool.stats().closed["broken"] == frozen  # the pool found out about the others meanwhile
+        await check_whole(pool, server)
+
+
+async def test_frozen_ones_that_are_found_out_slowly_and_dead_ones_that_are_at_once(server):
+    async with make_pool(server, max_size=4, validation_timeout=1) as pool:
+        await fill(pool, 4)
+        await asyncio.sleep(10)
+        server.ping.next(fail(2013), fail(OSError()), NEVER)
+        started = now()
+        assert await borrow(pool) == 1
+        assert now() - started == pytest.approx(1, abs=0.01)
+        await check_whole(pool, server)
+
+
+@pytest.mark.parametrize("fate", [slow(0.5), fail(2013), NEVER], ids=["answers", "is lost", "is silent"])
+async def test_a_check_goes_on_when_its_borrower_leaves(server, fate):
+    async with make_pool(server, max_size=1, validation_timeout=1) as pool:
+        first = await borrow(pool)
+        await asyncio.sleep(10)
+        server.ping.next(fate)
+        borrower = start(borrow(pool))
+        await ticks(2)
+        borrower.cancel()
+        assert (await borrow(pool) == first) == (fate.error is None and fate is not NEVER)
+        await check_whole(pool, server)
+
+
+async def test_a_check_times_out_as_ever_for_a_task_that_was_cancelled_before(server):  # Python 3.11.2
+    async with make_pool(server, max_size=1, validation_timeout=1) as pool:
+        await borrow(pool)
+        await asyncio.sleep(10)
+        server.ping.next(NEVER)
+        await cancelled_before(lambda: borrow(pool))
         await check_whole(pool, server)
 
 
