@@ -1,13 +1,55 @@
-"""For all tests: what has nothing to do with where the server comes from."""
+"""For all tests: the servers, each started once in each process, and how many processes run the tests at once."""
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from async_mysqlpool.testing import start_server
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from async_mysqlpool.events import Event
+    from async_mysqlpool.testing import Server
+
+sys.path.append(str(Path(__file__).parent / "server"))  # kit.py: a second look at the server, and patience
+
+# What comes after the flavor in a server's name. A plain server may be one that ASYNC_MYSQLPOOL_DSN names, so nobody
+# stops it; one with options is always ours.
+_OPTIONS: dict[str, dict[str, object]] = {
+    "": {},
+    "latin1": {"character_set_server": "latin1"},
+    "broken": {"max_connections": 700},  # tests stop, kill and freeze it
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For `pytest -n auto`. Most tests wait most of the time; each process has servers of its own (up to 2 GB)."""
+    if any(name.startswith("ASYNC_MYSQLPOOL_DSN") for name in os.environ):
+        return 0  # one server for all: two processes would see each other's connections
+    return min(2 * (os.cpu_count() or 1), 8)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Callable[[str], Server]]:
+    """A server by name ("mysql", "mysql-latin1", ...), started when first asked for, and ours until the end.
+
+    Nobody else uses it while a test runs: every process of a run in parallel has its own.
+    """
+    from kit import on_demand
+
+    def start(name: str) -> Server:
+        flavor, _, variant = name.partition("-")
+        return start_server(flavor, options=_OPTIONS[variant])
+
+    with on_demand(start) as get:
+        yield get
 
 
 class Recorder:

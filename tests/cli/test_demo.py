@@ -7,11 +7,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from async_mysqlpool import __version__
-from async_mysqlpool.testing import Server, start_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from async_mysqlpool.testing import Server
 
 COMMAND = (sys.executable, "-W", "error", "-c", "from async_mysqlpool.cli import main; main()")
 SHORT = ("--seconds", "1.5", "--tasks", "30")
@@ -20,9 +25,8 @@ MARKS = ("answers of somebody else", "traces found afterwards")
 
 
 @pytest.fixture(scope="module")
-def server():
-    with start_server() as server:
-        yield server
+def server(servers: Callable[[str], Server]) -> Server:
+    return servers("mariadb")
 
 
 def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:

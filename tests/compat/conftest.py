@@ -7,13 +7,11 @@ import contextlib
 import pytest
 
 from async_mysqlpool import ConnectionPool
-from async_mysqlpool.testing import start_server
 
 
 @pytest.fixture(scope="session", params=["mariadb", "mysql"])
-def server(request):
-    with start_server(request.param) as server:
-        yield server
+def server(request, servers):
+    return servers(request.param)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import logging
 import pytest
 
 from async_mysqlpool import ConnectionPool
-from async_mysqlpool.testing import start_server
 
 pytestmark = pytest.mark.server
 
@@ -24,9 +23,8 @@ CONNECTED = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = 'tes
 
 
 @pytest.fixture(scope="module")
-def server():
-    with start_server("mariadb") as server:
-        yield server
+def server(servers):
+    return servers("mariadb")
 
 
 @pytest.fixture

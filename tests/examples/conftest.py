@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from async_mysqlpool.testing import Server, start_server
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from async_mysqlpool.testing import Server
 
 ROOT = Path(__file__).parents[2]
 PYTHON = (sys.executable, "-W", "error")
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server(servers: Callable[[str], Server]) -> Server:
     """One throwaway server for all examples."""
-    with start_server() as server:
-        yield server
+    return servers("mariadb")
 
 
 @pytest.fixture(params=["asyncmy", "aiomysql"])

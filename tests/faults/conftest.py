@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+from rig import *  # noqa: F403  fixtures are found by their names
 
 FOLDER = Path(__file__).parent
-sys.path.append(str(FOLDER.parent / "server"))  # kit.py: a second look at the server, and patience
-
-from rig import *  # noqa: E402, F403  the path above comes first; fixtures are found by their names
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,18 +11,18 @@ import pytest
 from running import ROOT, Running
 
 from async_mysqlpool import ConnectionPool
-from async_mysqlpool.testing import Server, start_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from async_mysqlpool.testing import Server
+
 
 @pytest.fixture(scope="session")
-def mariadb() -> Iterator[Server]:
-    """One server for all tests of this folder."""
-    with start_server("mariadb") as server:
-        yield server
+def mariadb(servers: Callable[[str], Server]) -> Server:
+    """One server for all tests of this folder, which may stop it."""
+    return servers("mariadb-broken")
 
 
 @pytest.fixture

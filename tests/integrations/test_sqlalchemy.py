@@ -19,10 +19,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship,
 
 from async_mysqlpool import AcquireTimeoutError, ConfigurationError, ConnectionPool, PoolClosedError, PooledConnection
 from async_mysqlpool.integrations.sqlalchemy import create_async_engine
-from async_mysqlpool.testing import Server, start_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
+
+    from async_mysqlpool.testing import Server
 
 pytestmark = pytest.mark.server
 
@@ -52,10 +53,9 @@ class Book(Base):
 
 
 @pytest.fixture(scope="module", params=["mariadb", "mysql"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """This file's own: a test restarts it."""
-    with start_server(request.param) as server:
-        yield server
+def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Server:
+    """A test restarts it."""
+    return servers(f"{request.param}-broken")
 
 
 @pytest.fixture(params=["asyncmy", "aiomysql"])

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
-from kit import HANG, Account, Admin, eventually, on_demand
+from kit import HANG, Account, Admin, eventually
 
 from async_mysqlpool import ConfigurationError, ConnectionPool
 from async_mysqlpool.drivers import ConnectParams, load_driver
-from async_mysqlpool.testing import start_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,11 +24,6 @@ if TYPE_CHECKING:
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.testing import Server
 
-_OPTIONS: dict[str, dict[str, object]] = {
-    "": {},
-    "latin1": {"character_set_server": "latin1"},
-    "broken": {},
-}
 _numbers = itertools.count(1)
 
 
@@ -61,18 +55,6 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
     if marker is not None and "loop_factories" in marker.kwargs:
         factories["uvloop"] = uvloop.new_event_loop
     return factories
-
-
-@pytest.fixture(scope="session")
-def servers() -> Iterator[Callable[[str], Server]]:
-    """A server by name ("mysql", "mysql-latin1", ...), started when first asked for, and ours until the end."""
-
-    def start(name: str) -> Server:
-        flavor, _, variant = name.partition("-")
-        return start_server(flavor, options=_OPTIONS[variant])
-
-    with on_demand(start) as get:
-        yield get
 
 
 @pytest.fixture(params=["mariadb", "mysql"])

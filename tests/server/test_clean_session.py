@@ -103,7 +103,7 @@ async def test_the_comparison_would_notice(admin, pools, server):
         {"connect_args": {"init_command": "SELECT 'of the pool' INTO @dirty"}},
         {"on_connect": hook},
     ],
-    ids=lambda options: str(options)[1:-1].replace(" ", "")[:40] or "defaults",
+    ids=lambda options: "-".join(options) or "defaults",  # the same in every process of a run in parallel
 )
 async def test_all_at_once(admin, options, pools, server):
     """Whatever a pool was opened with is what its borrowers find."""

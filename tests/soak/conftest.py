@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-sys.path += [str(FOLDER.parent / "faults"), str(FOLDER.parent / "server")]
+sys.path.append(str(FOLDER.parent / "faults"))
 
 from rig import *  # noqa: E402, F403  the path above comes first; fixtures are found by their names
 
