@@ -126,9 +126,9 @@ class StreamWire(TransportWire, asyncio.Protocol):
 
 
 class BufferedWire(TransportWire, asyncio.BufferedProtocol):
-    """In front of a protocol that has the transport write into its buffer: `buffer[pos:length]` is what it has not read.
+    """In front of a protocol that has the transport write into its buffer.
 
-    What is ours is passed over in that buffer, without copying.
+    `buffer[pos:length]` is what it has not read yet; what is ours is passed over in there, without copying.
     """
 
     __slots__ = ()
