@@ -20,13 +20,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
-from async_mysqlpool.drivers.base import is_disconnect, is_failover, is_server_error
+from async_mysqlpool.baseline import resets_all
+from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION, is_disconnect, is_failover, is_server_error
 from async_mysqlpool.entry import Entry, State
 from async_mysqlpool.errors import ConnectError, PoolError, ResetFailedError, ServerUnavailableError
 from async_mysqlpool.journal import Journal
 from async_mysqlpool.opening import again
 from async_mysqlpool.semaphore import Deadlines, FairSemaphore
 from async_mysqlpool.stats import Lease
+from async_mysqlpool.wire.packets import SERVER_STATUS_IN_TRANS_READONLY
 from async_mysqlpool.workers import Workers
 
 if TYPE_CHECKING:
@@ -148,20 +150,21 @@ class Capacity:
             return  # the lease of a hook, or the pool was terminated meanwhile
         now = self.loop.time()
         reason = self._unfit(entry, now)
-        in_transaction = entry.touched and not entry.in_flight and self.driver.in_transaction(entry.raw)
-        what = "result" if reason == "unread result" else session.left_open(entry, in_transaction)
-        if what is not None and entry.touched:
+        what = "result" if reason == "unread result" else session.left_open(entry)
+        if what is not None and entry.wire.touched:
             self.journal.left_behind(self.lease(entry), what)
         if self.journal.observed or entry.warned:
             self.journal.came_back(self.lease(entry), entry.warned)
         entry.take_back(now, State.CLEANING)
         if reason is not None:
             self.retire(entry, reason)
-        elif session.is_clean(entry, self.config.reset, in_transaction):
+        elif entry.suspect_role:
+            self.workers.clean(entry)
+        elif session.is_clean(entry, self.config.reset):
             self.offer(entry)
         elif self.driver.is_dead(entry.raw):
             self.retire(entry, "broken")
-        elif in_transaction or not self._begin_reset(entry):
+        elif entry.wire.in_transaction or not self._begin_reset(entry):
             # A large transaction may take long to roll back: nobody should get a connection that is busy with that.
             self.workers.clean(entry)
         else:
@@ -172,7 +175,7 @@ class Capacity:
 
         If that borrower is waiting already, the reset travels with its first command, should that come at once.
         """
-        if self.config.on_connect is not None and session.resets_all(self.config.reset):
+        if self.config.on_connect is not None and resets_all(self.config.reset):
             return False
         somebody_waits = bool(self.wanted or self.permits.waiting)
         done = partial(self._reset_done, entry)
@@ -190,6 +193,7 @@ class Capacity:
         if not isinstance(error, OSError):
             entry.doubt, entry.reset_error = "reset failed", error
             self.journal.reset_failed(entry, error)
+        entry.wire.abort()  # so that nobody takes what follows for good
         if entry.state is State.IDLE:
             self.retire_idle(lambda other: other is entry, entry.doubt)
 
@@ -197,13 +201,16 @@ class Capacity:
         """Why a connection that came back must not be used again."""
         if entry.doubt is not None:
             return entry.doubt
-        if entry.in_flight:
+        if entry.broken_off:
             return "cancelled"
-        if entry.touched and self.driver.has_unread(entry.raw):
+        wire = entry.wire
+        if wire.due or (wire.touched and self.driver.has_unread(entry.raw)):
             return "unread result"
+        if wire.doubt is not None or wire.spent is not None or not self.driver.is_heard(entry.raw, wire):
+            return "not restorable"
         if self.closing:
             return "shutdown"
-        if not self.config.pooling or (entry.touched and not self.workers.connector.resets):
+        if not self.config.pooling or (wire.touched and not self.workers.connector.resets):
             return "not pooled"
         if entry.expires_at <= now:
             return "lifetime"
@@ -239,11 +246,13 @@ class Capacity:
 
         The statement of a borrower that was cancelled is stopped on the server first.
         """
-        if entry.in_flight and self.config.kill_on_cancel:
+        if entry.under_way and entry.killable and self.config.kill_on_cancel:
             entry.state = State.CLOSING
-            self.driver.abort(entry.raw)
+            self._abort(entry)
             self.workers.kill(entry, reason)
-        elif entry.in_flight or entry.doubt == "broken" or self.driver.is_dead(entry.raw):
+        elif (
+            entry.under_way or entry.doubt == "broken" or entry.wire.doubt is not None or self.driver.is_dead(entry.raw)
+        ):
             self.gone(entry, reason)
         else:
             entry.state = State.CLOSING
@@ -268,14 +277,19 @@ class Capacity:
         opened = entry.state is not State.OPENING
         entry.state = State.CLOSED
         self.entries.discard(entry)
-        if entry.raw is not None:
-            self.driver.abort(entry.raw)
+        self._abort(entry)
         if opened:
             self.journal.closed(entry, reason, self.loop.time() - entry.created_at)
         self.progress.set()
         if not keep_permit:
             self.permits.release()
         self.refill()
+
+    def _abort(self, entry: Entry) -> None:
+        """Close its socket, and the one that its driver may have opened besides."""
+        if entry.raw is not None:
+            self.driver.abort(entry.raw)
+            entry.wire.abort()
 
     def begin_closing(self) -> None:
         """No new connections; those that come back from now on are closed."""
@@ -288,7 +302,7 @@ class Capacity:
         for entry in list(self.entries):
             if entry.state is State.IN_USE:
                 entry.take_back(self.loop.time(), State.CLEANING)
-                if entry.in_flight:
+                if entry.under_way:
                     self.retire(entry, "shutdown")
                 else:
                     self.gone(entry, "shutdown")  # at once: the borrower may be about to send its next statement
@@ -315,17 +329,22 @@ class Capacity:
                 f"({entry.reset_error}); this statement may have run in the old session"
             )
         number = self.driver.error_number(error)
+        if not entry.wire.in_step:
+            entry.broken_off = entry.wire.due > 0 or not isinstance(error, Exception)
+        elif not entry.wire.sees:
+            entry.broken_off = not isinstance(error, Exception)
         if not is_server_error(number):
             if number is not None or isinstance(error, asyncio.CancelledError):
                 error.add_note("async_mysqlpool: a statement was under way; whether it took effect is not known")
-            if isinstance(error, Exception):
-                entry.doubt = "broken"  # lost or out of step; an error of the caller's before any byte looks the same
-        if isinstance(error, Exception):
-            entry.in_flight = False  # what was broken off from outside, by cancellation, still is
+            out_of_step = not entry.wire.in_step or self.driver.has_unread(entry.raw)
+            if isinstance(error, Exception) and (number is not None or out_of_step):
+                entry.doubt = "broken"
         if is_disconnect(number):
             entry.doubt = "broken"
             self.suspect_all()
-        elif is_failover(number, str(error)) and not (number == 1792 and entry.read_only):
+        elif number == READ_ONLY_TRANSACTION:
+            entry.suspect_role = not entry.wire.status & SERVER_STATUS_IN_TRANS_READONLY
+        elif is_failover(number, str(error)):
             entry.doubt = "failover"
             self.expire("failover")
         return None

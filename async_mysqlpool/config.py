@@ -40,6 +40,7 @@ class Options(TypedDict, total=False):
     validate_after: float
     validation_timeout: float
     reset: Reset
+    pipelining: bool | None
     kill_on_cancel: bool
     hold_warning: float | None
     session_variables: Mapping[str, Variable]
@@ -54,6 +55,7 @@ class Options(TypedDict, total=False):
     db: str | None
     unix_socket: str | None
     charset: str
+    collation: str | None
     autocommit: bool | None
     ssl: bool | ssl_module.SSLContext | None
     connect_args: Mapping[str, Any]
@@ -78,6 +80,8 @@ class PoolConfig:
         validation_timeout: how long such pings may take, all of one `acquire` together.
         reset: what happens to the session on release: everything ("session"); the same unless it is known to be
             clean ("auto"); only ROLLBACK ("rollback"); or nothing ("none").
+        pipelining: whether a reset may be written before the replies to others have come, so that it costs no time:
+            None: where that was tried and works; True or False: as told.
         kill_on_cancel: stop the statement of a cancelled borrower on the server.
         hold_warning: warn when one borrower holds a connection for longer; None: never.
         session_variables: set on every new connection and restored by every session reset.
@@ -91,6 +95,7 @@ class PoolConfig:
         database: default schema; None for none.
         unix_socket: path; used instead of host and port.
         charset: connection character set.
+        collation: of the connection; None: the server's own for `charset`.
         autocommit: None leaves the server's default.
         ssl: True for a verifying default context, or an `ssl.SSLContext`.
         connect_args: anything else, for the driver's own connect function, unchanged.
@@ -109,6 +114,7 @@ class PoolConfig:
     validate_after: float = 0.5
     validation_timeout: float = 1.0
     reset: Reset = "session"
+    pipelining: bool | None = None
     kill_on_cancel: bool = True
     hold_warning: float | None = None
     session_variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
@@ -122,6 +128,7 @@ class PoolConfig:
     database: str | None = None
     unix_socket: str | None = None
     charset: str = "utf8mb4"
+    collation: str | None = None
     autocommit: bool | None = True
     ssl: bool | ssl_module.SSLContext | None = None
     connect_args: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
@@ -194,6 +201,7 @@ _FIELDS: dict[str, _Check] = {
     "validate_after": _SECONDS,
     "validation_timeout": _POSITIVE_SECONDS,
     "reset": ('"session", "auto", "rollback" or "none"', lambda v: isinstance(v, str) and v in get_args(Reset)),
+    "pipelining": _or_none(_FLAG),
     "kill_on_cancel": _FLAG,
     "hold_warning": _or_none(_POSITIVE_SECONDS),
     "session_variables": ("a mapping of names to plain values", lambda v: isinstance(v, Mapping)),
@@ -207,13 +215,25 @@ _FIELDS: dict[str, _Check] = {
     "database": _or_none(_TEXT),
     "unix_socket": _or_none(_TEXT),
     "charset": ("the name of a character set", lambda v: isinstance(v, str) and bool(re.fullmatch(r"\w+", v))),
+    "collation": ("the name of a collation, or None", lambda v: v is None or (isinstance(v, str) and bool(re.fullmatch(r"\w+", v)))),
     "autocommit": _or_none(_FLAG),
     "ssl": ("True, False, None or an ssl.SSLContext",
             lambda v: v is None or isinstance(v, (bool, ssl_module.SSLContext))),
     "connect_args": ("a mapping for the driver's connect function", lambda v: isinstance(v, Mapping)),
 }  # fmt: skip
-_TEXT_FIELDS = {"driver", "name", "reset", "host", "user", "password", "database", "unix_socket", "charset"}
-_FLAG_FIELDS = {"kill_on_cancel", "pooling", "autocommit", "ssl"}
+_TEXT_FIELDS = {
+    "driver",
+    "name",
+    "reset",
+    "host",
+    "user",
+    "password",
+    "database",
+    "unix_socket",
+    "charset",
+    "collation",
+}
+_FLAG_FIELDS = {"pipelining", "kill_on_cancel", "pooling", "autocommit", "ssl"}
 _OBJECT_FIELDS = {"session_variables", "on_connect", "observers", "connect_args"}
 # Names that users of other pools and drivers type from memory, and ours for each.
 _ALIASES = {

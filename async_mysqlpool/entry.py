@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from async_mysqlpool.wire.unseen import Unseen
+
 if TYPE_CHECKING:
     import asyncio
     from types import CodeType
 
-    from async_mysqlpool.drivers.base import Pipeline
-    from async_mysqlpool.session import Baseline
+    from async_mysqlpool.baseline import Baseline
+    from async_mysqlpool.drivers.base import Connected
     from async_mysqlpool.transaction import Block
 
 __all__ = ["Entry", "Site", "State", "caller"]
@@ -75,16 +77,13 @@ class Entry:
 
     Attributes:
         raw: the driver's connection; None while it is being opened.
-        pipeline: the way past the driver, if it has one.
+        wire: what is known of what went over it, and the way past the driver.
+        pipelines: commands of the pool's own may go out before the replies to others have come.
+        killable: the connection's id is the server's own, so a KILL of it stops this one and no other.
         baseline: the session state that every borrower must find.
-        in_flight: a statement was sent and its reply is not known to be read.
-        touched: its borrower has sent something.
-        moved: which may have changed the current database or role.
-        dirty: which may have changed the session in any way, as far as reset="auto" is concerned.
-        tracked: the server tells when the session changes.
-        wrote: and rows with it.
-        read_only: its borrower asked for that, so an error that says so is no failover.
-        locked: which may have left a lock.
+        broken_off: a call of the driver ended before its reply was complete; nothing can be said on it any more.
+        exposed: the driver's own object was within reach of its borrower, so any setting of it may be another.
+        suspect_role: a statement was refused because something was read-only: is the server, or was it the borrower's wish?
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: it is in a block that ends in COMMIT or ROLLBACK, or was in one that ended in neither.
         block: that one, as long as it has not been left.
@@ -99,35 +98,34 @@ class Entry:
         "acquired_at",
         "baseline",
         "block",
+        "broken_off",
         "connection_id",
         "created_at",
-        "dirty",
         "doubt",
         "expires_at",
-        "in_flight",
+        "exposed",
+        "killable",
         "local_port",
-        "locked",
-        "moved",
         "open_transaction",
-        "pipeline",
+        "pipelines",
         "raw",
-        "read_only",
         "released_at",
         "reset_error",
         "site",
         "state",
         "suspect",
+        "suspect_role",
         "task",
-        "touched",
-        "tracked",
         "uses",
         "warned",
-        "wrote",
+        "wire",
     )
 
     def __init__(self, now: float) -> None:
         self.raw: Any = None
-        self.pipeline: Pipeline | None = None
+        self.wire: Connected = Unseen()
+        self.pipelines = False
+        self.killable = True
         self.baseline: Baseline | None = None
         self.connection_id = 0
         self.local_port: int | None = None
@@ -136,14 +134,9 @@ class Entry:
         self.released_at = now
         self.acquired_at = now
         self.expires_at = float("inf")
-        self.in_flight = False
-        self.touched = True  # so that the first borrower finds the rest as it must be
-        self.moved = False
-        self.locked = False
-        self.dirty = False
-        self.wrote = False
-        self.read_only = False
-        self.tracked = False
+        self.broken_off = False
+        self.exposed = False
+        self.suspect_role = False
         self.open_transaction = False
         self.abandoned = False
         self.block: Block | None = None
@@ -167,9 +160,13 @@ class Entry:
         self.task = task
         self.uses += 1
         self.open_transaction = self.abandoned = False
-        if self.touched:
-            self.touched = self.moved = self.locked = self.wrote = self.read_only = False
-            self.dirty = not self.tracked
+        self.exposed = False
+        self.wire.begin()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a statement was sent whose reply has not come."""
+        return self.broken_off or self.wire.due > 0
 
     def take_back(self, now: float, state: State) -> None:
         """Its borrower is done with it."""

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from async_mysqlpool.entry import caller
 from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
-from async_mysqlpool.statements import note_statement
 from async_mysqlpool.transaction import catch_up, refuse_in_block, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Generator, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Self
@@ -55,17 +54,6 @@ def _drop(operation: object) -> None:
         close()
 
 
-def _task_awaiting(operation: object) -> str:
-    """Which task is in the middle of a call; looked up only for the error, so that no call has to note it."""
-    for task in asyncio.all_tasks():
-        frame: Any = task.get_coro()
-        while frame is not None:
-            if frame is operation:
-                return f"task {task.get_name()!r}"
-            frame = getattr(frame, "cr_await", None)
-    return "another task"
-
-
 class _Done:
     """The result of `close()`: it has happened already, and may be awaited or not."""
 
@@ -89,7 +77,7 @@ class PooledConnection:
         self._owner = owner
         self._entry: Entry | None = entry
         self._site = entry.site
-        self._busy: Awaitable[Any] | None = None
+        self._busy: asyncio.Task[Any] | None = None
 
     # -- the pool's side ------------------------------------------------------------------------------------------
 
@@ -130,7 +118,7 @@ class PooledConnection:
             ConcurrentUseError: another task is in the middle of a call; nothing was sent.
         """
         entry = self._entry
-        if entry is None or self._busy is not None or entry.in_flight:
+        if entry is None or self._busy is not None or entry.broken_off:
             _drop(operation)
             raise self._refusal()
         block = entry.block
@@ -140,9 +128,7 @@ class PooledConnection:
             except BaseException:
                 _drop(operation)
                 raise
-        self._busy = operation
-        entry.task = asyncio.current_task()  # it may have been handed on since it was acquired
-        entry.in_flight = entry.touched = True
+        self._busy = asyncio.current_task()
         try:
             result = await operation
         except BaseException as exc:
@@ -154,12 +140,18 @@ class PooledConnection:
             raise
         finally:
             self._busy = None
-        entry.in_flight = False
-        if entry.tracked and not entry.dirty:
-            entry.dirty = self._owner.driver.session_changed(entry.raw)
         if block is not None:
             block.heard(self)
         return result
+
+    def check_free(self) -> None:
+        """Before a call of the driver's that may write at once.
+
+        Raises:
+            ConnectionReleasedError, ConcurrentUseError: as for `run`.
+        """
+        if self._entry is None or self._busy is not None or self._entry.broken_off:
+            raise self._refusal()
 
     def _refusal(self) -> Exception:
         try:
@@ -173,7 +165,7 @@ class PooledConnection:
             )
         current = asyncio.current_task()
         return ConcurrentUseError(
-            f"connection {entry.connection_id} is in use by {_task_awaiting(self._busy)}; task "
+            f"connection {entry.connection_id} is in use by task {self._busy.get_name()!r}; task "
             f"{current.get_name() if current else '?'!r} must borrow one of its own (acquired at {self._site})"
         )
 
@@ -186,9 +178,8 @@ class PooledConnection:
     @property
     def raw(self) -> Any:
         """The driver's own connection object, unguarded."""
-        entry = self.entry
-        entry.touched = entry.moved = entry.dirty = True  # whatever is done with it goes unseen
-        return entry.raw
+        self.entry.exposed = True  # any setting of it may be changed
+        return self.entry.raw
 
     def cursor(self, *args: Any, **kwargs: Any) -> PooledCursor:
         """A cursor; the arguments are the driver's. Use it with `async with`, or await it, or as it is."""
@@ -198,7 +189,6 @@ class PooledConnection:
     async def begin(self) -> None:
         """Start a transaction. In a transaction block: refused, as are the next two."""
         refuse_in_block(self.entry, "begin()")
-        self.entry.dirty = True
         await self.run(self._owner.driver.execute(self.entry.raw, "BEGIN"))
 
     async def commit(self) -> None:
@@ -255,6 +245,15 @@ class PooledConnection:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("a borrowed connection cannot be copied: each one is given back once. Acquire another one")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__copy__()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a borrowed connection cannot be pickled: it belongs to this process")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -316,19 +315,19 @@ class PooledCursor(Guarded):
     def execute(self, query: str, args: Any = None, **kwargs: Any) -> Awaitable[Any]:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
         connection = self._connection
-        note_statement(connection._entry or connection.entry, query)
+        entry = connection._entry or connection.entry
+        if entry.block is not None:
+            entry.block.check_statement(query, entry)
         if self._pending:
             return self._call_when_ready("execute", query, args, **kwargs)
         return connection.run(self._target.execute(query, args, **kwargs))
 
     def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Awaitable[Any]:
         """Run one statement with many sets of arguments."""
-        note_statement(self._connection.entry, query)
         return self._call("executemany", query, args, **kwargs)
 
     def callproc(self, procname: str, args: Sequence[Any] = ()) -> Awaitable[Any]:
         """Call a stored procedure."""
-        self._connection.entry.dirty = True
         return self._call("callproc", procname, args)
 
     def fetchone(self) -> Awaitable[Any]:
@@ -351,12 +350,21 @@ class PooledCursor(Guarded):
         """Close the cursor. After the connection went back there is nothing left to close."""
         connection = self._connection
         entry = connection._entry
-        if entry is None or self._pending:
+        if entry is None or self._pending or entry.broken_off:
             return
-        if self._buffered and not connection._owner.driver.has_unread(entry.raw):
+        if self._buffered and not entry.wire.due and not connection._owner.driver.has_unread(entry.raw):
             await self._target.close()  # nothing to be read: no I/O
         else:
             await connection.run(self._target.close())
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        entry = self._connection._entry
+        if exc_type is not None and entry is not None and entry.wire.due and self._connection._busy is None:
+            entry.broken_off = True  # to read what is left, or to talk at all, would be in the way of the exception
+        else:
+            await self.close()
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """A call that talks to the server."""
@@ -428,23 +436,46 @@ class PooledCursor(Guarded):
         return self
 
 
+_END = object()  # of an iterator
+
+
 def _guarded(connection: PooledConnection, value: Any) -> Any:
-    """Plain values as they are; methods so that whatever they await goes through the guard."""
+    """Plain values as they are; what can be called so that whatever it does, or gives, goes through the guard."""
     if not callable(value) or isinstance(value, type):
         return value
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        connection.entry  # noqa: B018  raises when the connection went back
-        result = value(*args, **kwargs)
-        return _wrapped(connection, result) if inspect.isawaitable(result) else result
+        connection.check_free()
+        connection.entry.exposed = True  # it may change any setting of the driver's
+        return _covered(connection, value(*args, **kwargs))
 
     return call
 
 
-async def _wrapped(connection: PooledConnection, awaitable: Awaitable[Any]) -> Any:
-    if not connection.detached:
-        connection.entry.moved = connection.entry.dirty = True  # select_db(), or who knows what
-    result = await connection.run(awaitable)
-    if hasattr(result, "execute"):  # a prepared statement or another cursor
+def _covered(connection: PooledConnection, result: Any) -> Any:
+    """What a call of the driver's gives: nothing that speaks to the server is handed out as it is."""
+    if inspect.isawaitable(result):
+        return _awaited(connection, result)
+    if hasattr(result, "__anext__"):
+        return _iterated(connection, result)
+    return _owned(connection, result)
+
+
+async def _awaited(connection: PooledConnection, awaitable: Awaitable[Any]) -> Any:
+    return _covered(connection, await connection.run(awaitable))
+
+
+async def _iterated(connection: PooledConnection, iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Each step of it is a call of its own."""
+    while (item := await connection.run(anext(iterator, _END))) is not _END:
+        yield _covered(connection, item)
+
+
+def _owned(connection: PooledConnection, result: Any) -> Any:
+    """The driver's connection is the borrowed one; its cursors and prepared statements get a guard."""
+    entry = connection._entry
+    if entry is not None and result is entry.raw:
+        return connection
+    if hasattr(result, "execute") and not isinstance(result, Guarded):
         return Guarded(connection, result)
     return result

@@ -14,13 +14,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
+from async_mysqlpool.baseline import ResetRefusedError, Wishes, learn, resets_all
 from async_mysqlpool.drivers.base import ConnectParams, is_disconnect, is_server_full, is_unavailable
 from async_mysqlpool.errors import ConnectError, ServerFullError, ServerUnavailableError
 from async_mysqlpool.journal import logger
+from async_mysqlpool.wire.reads import is_harmless
+from async_mysqlpool.wire.unseen import Unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from async_mysqlpool.baseline import Baseline
     from async_mysqlpool.config import PoolConfig
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.entry import Entry
@@ -83,6 +87,17 @@ class Backoff:
         await asyncio.sleep(self._not_before - asyncio.get_running_loop().time())
 
 
+class PipeliningError(Exception):
+    """Commands that were written together were not answered in order."""
+
+
+def set_names(config: PoolConfig) -> str | None:
+    """SET NAMES, so that without a `collation` the session has the server's own for the character set: so has a reset."""
+    if "collation" in config.connect_args or ("init_command" in config.connect_args and config.collation is None):
+        return None
+    return f"SET NAMES {config.charset}" + (f" COLLATE {config.collation}" if config.collation else "")
+
+
 class Connector:
     """Opens one connection at a time for a pool and brings its session into the first state."""
 
@@ -94,9 +109,11 @@ class Connector:
         variables = dict(config.session_variables)
         if config.reset == "auto":
             variables[_TRACKER] = 1
-        self._wishes = session.Wishes(
-            variables, config.connect_args.get("init_command"), config.reset, config.autocommit
+        self._wishes = Wishes(
+            variables, config.connect_args.get("init_command"), config.reset, config.autocommit, set_names(config)
         )
+        self._proved: dict[str, bool] = {}  # server -> whether it answers commands that are written together in order
+        self._told_id = False
         self.resets = True  # False once it is known that sessions cannot be reset
         if not driver.resets:
             self._do_without_reset()
@@ -140,10 +157,8 @@ class Connector:
             entry.raw = await self._driver.connect(self._params(password))
             entry.connection_id = self._driver.connection_id(entry.raw)
             entry.local_port = self._driver.local_port(entry.raw)
-            entry.baseline = await session.set_up(self._driver, entry.raw, self._wishes)
-            entry.tracked = self._wishes.reset == "auto"
-            entry.pipeline = self._driver.pipeline(entry.raw)
-        except session.ResetRefusedError as exc:
+            await self._set_up(entry)
+        except ResetRefusedError as exc:
             # Without a reset, only a new connection has a clean session: right, if slow.
             logger.warning(
                 "%s: sessions cannot be reset here (%s), so every connection is used once; "
@@ -154,12 +169,68 @@ class Connector:
             self.abort(entry)
             self._do_without_reset()
             await self._connect(entry, password)
+        except PipeliningError:
+            self.abort(entry)
+            await self._connect(entry, password)
+
+    async def _set_up(self, entry: Entry) -> None:
+        """Listen to it, and bring its session into the first state."""
+        harmless = is_harmless if self._config.reset == "auto" else None
+        wire = self._driver.listen(entry.raw, harmless)
+        if wire is None:
+            if resets_all(self._wishes.reset):
+                raise ResetRefusedError("what goes over this connection cannot be listened to, compressed for instance")
+        else:
+            entry.wire = wire
+            entry.baseline = await learn(self._driver, entry.raw, wire, self._wishes)
+            self._check_id(entry, entry.baseline)
+            entry.pipelines = await self._pipelines(entry, entry.baseline.server)
+
+    def _check_id(self, entry: Entry, baseline: Baseline) -> None:
+        """A proxy may greet with an id of its own: a KILL of it would stop nothing, or somebody else's connection."""
+        if entry.connection_id == baseline.connection_id:
+            return
+        if not self._told_id:
+            self._told_id = True
+            logger.warning(
+                "%s: the server's id of a connection is %d, but its greeting said %d, as a proxy's may: statements of "
+                "cancelled borrowers are not stopped on the server here",
+                self._config.pool_name, baseline.connection_id, entry.connection_id,
+            )  # fmt: skip
+        entry.connection_id, entry.killable = baseline.connection_id, False
+
+    async def _pipelines(self, entry: Entry, server: str) -> bool:
+        """Whether a reset may go out before the replies to others have come: as told, or as proved for this server.
+
+        Raises:
+            PipeliningError: it was tried and failed; this connection is of no use, the next one does without.
+        """
+        known = self._driver.pipelines
+        if known is False or self._config.pipelining is False:
+            return False
+        if known or self._config.pipelining or not resets_all(self._wishes.reset):
+            return True
+        proved = self._proved.get(server)
+        if proved is None:
+            self._proved[server] = False
+            try:
+                async with asyncio.timeout(self._config.validation_timeout):
+                    await session.prove_pipelining(self._driver, entry)
+            except Exception as exc:
+                logger.warning(
+                    "%s: commands written together are not answered in order here (%r), as behind some proxies, so each "
+                    "reset is waited for before its connection is lent again",
+                    self._config.pool_name, exc,
+                )  # fmt: skip
+                raise PipeliningError from exc
+            proved = self._proved[server] = True
+        return proved
 
     def _was_cut(self, exc: Exception) -> bool:
         return isinstance(exc, (ConnectionResetError, EOFError)) or is_disconnect(self._driver.error_number(exc))
 
     def _do_without_reset(self) -> None:
-        if session.resets_all(self._wishes.reset):
+        if resets_all(self._wishes.reset):
             self.resets = False
             self._wishes.reset = "rollback"
 
@@ -172,6 +243,8 @@ class Connector:
         """Close the socket, if there is one."""
         if entry.raw is not None:
             self._driver.abort(entry.raw)
+            entry.wire.abort()
+        entry.wire, entry.baseline = Unseen(), None
 
     async def _password(self) -> str:
         config = self._config
@@ -200,7 +273,6 @@ class Connector:
             autocommit=config.autocommit,
             ssl=config.ssl,
             connect_timeout=config.connect_timeout,
-            track_session=config.reset == "auto",
             connect_args=self._connect_args,
         )
 

@@ -102,7 +102,7 @@ class Block:
         """As long as results are still to come, they must be read first: the end of the last one says it again."""
         if self.ended or not self.seen or in_transaction(connection):
             return self.ended
-        return not connection.owner.driver.has_unread(connection.entry.raw)
+        return not connection.entry.wire.due and not connection.owner.driver.has_unread(connection.entry.raw)
 
     def failed(self, error: BaseException) -> None:
         """A call has ended in an error."""
@@ -131,7 +131,7 @@ class Block:
 
 def in_transaction(connection: PooledConnection) -> bool:
     """Whether a transaction is open, as the server has last said. The one place where that is asked."""
-    return connection.owner.driver.in_transaction(connection.entry.raw)
+    return connection.entry.wire.in_transaction
 
 
 async def catch_up(connection: PooledConnection) -> None:
@@ -185,8 +185,6 @@ async def transaction(
     execute, raw = connection.owner.driver.execute, entry.raw
     level = None if isolation is None else _level(isolation)
     await _check_none_is_open(connection)
-    entry.dirty = True
-    entry.read_only = read_only
     if level is not None:
         await connection.run(execute(raw, f"SET TRANSACTION ISOLATION LEVEL {level}"))
     await connection.run(execute(raw, "START TRANSACTION READ ONLY" if read_only else "START TRANSACTION"))
@@ -243,7 +241,7 @@ async def _committing(connection: PooledConnection, block: Block) -> AsyncGenera
             yield
         except Exception as exc:
             # The connection may be gone, which rolls back as well; the block's own error is what the caller must see.
-            gone = connection.detached or entry.in_flight or entry.doubt
+            gone = connection.detached or entry.under_way or entry.doubt
             if not gone and not connection.owner.driver.has_unread(entry.raw):
                 await _roll_back(connection, block, exc)
             raise

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import session
-from async_mysqlpool.drivers.base import is_server_full
+from async_mysqlpool.baseline import resets_all
+from async_mysqlpool.drivers.base import is_server_error, is_server_full
 from async_mysqlpool.entry import Entry, State
 from async_mysqlpool.errors import ConnectError, ServerUnavailableError
 from async_mysqlpool.journal import logger
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
     from async_mysqlpool.capacity import Capacity
-    from async_mysqlpool.drivers.base import Pipeline
+    from async_mysqlpool.drivers import Connected
 
 __all__ = ["Workers"]
 
@@ -45,8 +46,8 @@ class Workers:
         self._backoff = Backoff()
         self._killer = Killer(self._driver, self._spare_connection, self._spawn)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._corked: list[Pipeline] = []
-        self._due: list[Pipeline] = []
+        self._corked: list[Connected] = []
+        self._due: list[Connected] = []
         self.openers: set[asyncio.Task[Any]] = set()
         self.dialling = 0  # openers that are connecting at this moment
 
@@ -122,26 +123,24 @@ class Workers:
             raise ConnectError(f"on_connect failed: {exc!r}") from exc
         finally:
             lease.detach()
-        if entry.in_flight or self._driver.has_unread(entry.raw):
+        if entry.under_way or self._driver.has_unread(entry.raw):
             raise ConnectError("on_connect left a result unread or a statement unfinished")
 
     # -- resetting, cleaning, checking, closing -------------------------------------------------------------------
 
     def flush_soon(self, entry: Entry) -> None:
         """Write a corked reset two ticks of the loop from now: its borrower, woken in the next one, comes first."""
-        if entry.pipeline is None:
-            return
         if not self._corked and not self._due:
             self._loop.call_soon(self._flush)
-        self._corked.append(entry.pipeline)
+        self._corked.append(entry.wire)
 
     def _flush(self) -> None:
         """Those corked before the last call; one handle of the loop for all connections, not one for each."""
         due, self._due, self._corked = self._due, self._corked, []
         if self._due:
             self._loop.call_soon(self._flush)
-        for pipeline in due:
-            pipeline.flush()
+        for wire in due:
+            wire.flush()
 
     def clean(self, entry: Entry) -> None:
         """Make the session clean and offer the connection again."""
@@ -151,8 +150,10 @@ class Workers:
         capacity = self._capacity
         try:
             async with asyncio.timeout(self._config.connect_timeout):
+                if entry.suspect_role and await self._is_read_only(entry):
+                    capacity.expire("failover")
                 await session.reset(self._driver, entry, self._config.reset)
-                if session.resets_all(self._config.reset):
+                if resets_all(self._config.reset):
                     await self._run_hook(entry)
         except session.NotRestorableError:
             capacity.retire(entry, "not restorable")
@@ -164,7 +165,24 @@ class Workers:
             raise
         else:
             capacity.journal.counters.resets += 1
-            capacity.offer(entry)
+            if entry.expires_at == 0.0:
+                capacity.retire(entry, "failover")
+            else:
+                capacity.offer(entry)
+
+    async def _is_read_only(self, entry: Entry) -> bool:
+        """Whether the server refuses to write, or only what its borrower had asked to be read only."""
+        entry.suspect_role = False
+        for name in ("read_only", "transaction_read_only", "tx_read_only"):
+            try:
+                rows = await self._driver.execute(entry.raw, f"SELECT @@GLOBAL.{name}")
+            except Exception as exc:
+                if not is_server_error(self._driver.error_number(exc)):
+                    raise
+            else:
+                if int(rows[0][0]):
+                    return True
+        return False
 
     def check_idle(self) -> list[asyncio.Task[None]]:
         """Ping all idle connections, all at once; those that answer are offered again."""

@@ -9,11 +9,11 @@ import importlib.util
 import logging
 from typing import NamedTuple, cast
 
-from async_mysqlpool.drivers.base import Command, ConnectParams, Driver
+from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
 from async_mysqlpool.drivers.public import PublicDriver
 from async_mysqlpool.errors import ConfigurationError
 
-__all__ = ["Command", "ConnectParams", "Driver", "load_driver"]
+__all__ = ["ConnectParams", "Connected", "Driver", "load_driver"]
 
 logger = logging.getLogger("async_mysqlpool")
 

@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 import aiomysql  # pyright: ignore[reportMissingTypeStubs]  it has none
 from pymysql.err import MySQLError
 
-from async_mysqlpool.drivers import pipeline
 from async_mysqlpool.drivers.family import PyMySQLFamily
 from async_mysqlpool.drivers.transport import default_context
+from async_mysqlpool.wire.transport import abort
 
 if TYPE_CHECKING:
     import asyncio
 
     from async_mysqlpool.drivers.base import ConnectParams, Driver
+
+
+# Attributes that are the conversation itself, or the state that the family's part looks after.
+_RUNTIME = frozenset({
+    "_charset", "_encoding", "_db", "autocommit_mode", "server_status", "_writer", "_reader", "_result", "_affected_rows",
+    "_next_seq_id", "_last_usage", "_close_reason", "host_info", "_password", "salt", "_loop",
+})  # fmt: skip
 
 
 class AiomysqlDriver(PyMySQLFamily):
@@ -28,6 +35,7 @@ class AiomysqlDriver(PyMySQLFamily):
     unbuffered_class = aiomysql.SSCursor
     error_class = MySQLError
     output_attribute = "_writer"
+    runtime = _RUNTIME
 
     async def connect(self, params: ConnectParams) -> Any:
         """`aiomysql.connect` keeps the socket when it is cancelled during the handshake, so its two steps are here."""
@@ -62,6 +70,14 @@ class AiomysqlDriver(PyMySQLFamily):
             return super().new_cursor(raw, args, kwargs)._coro.result()
         return raw.cursorclass(raw, raw.echo)
 
+    def capabilities(self, raw: Any) -> int:
+        """What both sides can."""
+        return int(raw.client_flag & raw.server_capabilities)
+
+    def has_unread(self, raw: Any) -> bool:
+        """In the buffer of its reader."""
+        return raw._reader is not None and bool(raw._reader._buffer)
+
     def is_dead(self, raw: Any) -> bool:
         """Closed on either side, or bytes came that nobody asked for: a server says why it hangs up."""
         reader = raw._reader
@@ -73,7 +89,7 @@ class AiomysqlDriver(PyMySQLFamily):
         """The driver's own finalizer finds nothing left to warn of."""
         transport = self.transport(raw)
         if transport is not None:
-            pipeline.abort(transport)
+            abort(transport)
         raw._writer = raw._reader = None
 
 

@@ -1,7 +1,7 @@
 """asyncmy.
 
 Private parts used besides the family's, seen in 0.2.18: `Connection._transport`, `._proto` (`length`, `pos`),
-`._stream_broken`, `._stmt_cache`, `._unpreparable`.
+`._stream_broken`, `._stmt_cache`, `._unpreparable`, `._client_flag`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ import asyncmy
 from asyncmy.cursors import SSCursor
 from asyncmy.errors import MySQLError
 
-from async_mysqlpool.drivers import pipeline
 from async_mysqlpool.drivers.family import PyMySQLFamily
 from async_mysqlpool.drivers.transport import default_context
+from async_mysqlpool.wire.transport import BufferedWire, abort
 
 if TYPE_CHECKING:
     import asyncio
 
     from async_mysqlpool.drivers.base import ConnectParams, Driver
+
+
+# Attributes that are the conversation itself, or the state that the family's part looks after.
+_RUNTIME = frozenset({
+    "_charset", "_db", "autocommit_mode", "_close_reason", "_stream_broken", "_unpreparable", "_tls_established", "host_info",
+    "_transport", "_proto", "_result", "_affected_rows", "_next_seq_id", "server_status", "_connected", "_last_usage",
+    "_stmt_cache", "_password", "password", "salt", "_secure", "_encoding", "_deprecate_eof", "_loop",
+})  # fmt: skip
 
 
 class AsyncmyDriver(PyMySQLFamily):
@@ -29,6 +37,8 @@ class AsyncmyDriver(PyMySQLFamily):
     unbuffered_class = SSCursor
     error_class = MySQLError
     output_attribute = "_transport"
+    runtime = _RUNTIME
+    wire_class = BufferedWire
 
     async def connect(self, params: ConnectParams) -> Any:
         """The driver's own connect closes its socket when it is cancelled."""
@@ -52,9 +62,18 @@ class AsyncmyDriver(PyMySQLFamily):
         transport: asyncio.Transport | None = raw._transport
         return transport
 
-    def restore(self, raw: Any, snapshot: tuple[Any, ...]) -> None:
+    def capabilities(self, raw: Any) -> int:
+        """What both sides can."""
+        return int(raw._client_flag & raw.server_capabilities)
+
+    def has_unread(self, raw: Any) -> bool:
+        """In its buffer."""
+        proto = raw._proto
+        return proto is not None and bool(proto.length > proto.pos)
+
+    def restore(self, raw: Any, snapshot: tuple[Any, ...], settings: bool) -> None:
         """The server forgets prepared statements with the rest, so the driver's cache of them has to as well."""
-        super().restore(raw, snapshot)
+        super().restore(raw, snapshot, settings)
         if raw._stmt_cache:
             raw._stmt_cache.clear()
 
@@ -66,7 +85,7 @@ class AsyncmyDriver(PyMySQLFamily):
         """The driver's own `close` would wait for its write buffer."""
         transport, raw._transport = raw._transport, None
         if transport is not None:
-            pipeline.abort(transport)
+            abort(transport)
         raw.close()
 
 

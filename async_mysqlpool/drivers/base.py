@@ -7,37 +7,20 @@ An adapter knows how to say things to one driver. It decides nothing: what a cle
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
 
-# https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html
-CLIENT_SESSION_TRACK = 1 << 23
-SERVER_SESSION_STATE_CHANGED = 0x4000
-COM_QUIT = 0x01
-COM_INIT_DB = 0x02
-COM_QUERY = 0x03
-COM_RESET_CONNECTION = 0x1F
-
-
-class CommandFailedError(Exception):
-    """The server answered a pipelined command with an error: `args` are its number and text."""
-
-
-class Command(NamedTuple):
-    """One command of the protocol that the server answers with a single OK or ERR packet."""
-
-    code: int
-    payload: bytes = b""
+    from async_mysqlpool.wire.packets import Command
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectParams:
     """Where to connect, as whom, and in which state the session starts.
 
-    `connect_timeout` is seconds; with `track_session` the server is asked to tell when the session changes.
+    `connect_timeout` is seconds. The server is asked to tell when the session changes, if it can.
     """
 
     host: str
@@ -51,27 +34,67 @@ class ConnectParams:
     ssl: bool | ssl.SSLContext | None
     connect_timeout: float
     connect_args: Mapping[str, Any] = field(repr=False)
-    track_session: bool = False
 
 
-class Pipeline(Protocol):
-    """Sends commands past the driver; the replies are read before that of the driver's next command."""
+class Connected(Protocol):
+    """What is known of a connection, and how the pool talks past its driver: see `wire.Wire`, whose attributes these are."""
+
+    due: int
+    own_due: int
+    doubt: str | None
+    spent: str | None
+    status: int
+    lost: bool
+    touched: bool
+    moved: bool
+    changed: bool
+    unheard: bool
+    unsafe: bool
+    wrote: bool
 
     @property
-    def busy(self) -> bool:
-        """Whether replies are still due."""
+    def sees(self) -> bool:
+        """Whether anything is known at all."""
         ...
 
-    def send(self, data: bytes, count: int, on_done: Callable[[Exception | None], None], cork: bool = False) -> None:
-        """Write encoded commands, answered by `count` packets.
+    @property
+    def hears(self) -> bool:
+        """Whether the server tells when the session changes."""
+        ...
 
-        `on_done` is called when all replies are in, with the first error. With `cork`, the commands wait for the next
-        command of the driver's, to travel with it, or for `flush`.
+    @property
+    def in_transaction(self) -> bool:
+        """As the server said last."""
+        ...
+
+    @property
+    def in_step(self) -> bool:
+        """Whether all that was sent is answered, and all of it was understood."""
+        ...
+
+    def begin(self) -> None:
+        """A new borrower: forget what the one before did."""
+        ...
+
+    def send(
+        self, data: bytes, codes: tuple[int, ...], on_done: Callable[[Exception | None], None], cork: bool = False
+    ) -> None:
+        """Write encoded commands whose replies are not the driver's; `on_done` gets the first error when all are in.
+
+        With `cork`, they wait for the driver's next command, to travel with it, or for `flush`.
         """
         ...
 
     def flush(self) -> None:
         """Write what is corked."""
+        ...
+
+    def is_of(self, output: object) -> bool:
+        """Whether this is what the driver still writes to."""
+        ...
+
+    def abort(self) -> None:
+        """Close the socket at once, whatever the driver has done meanwhile."""
         ...
 
 
@@ -91,6 +114,11 @@ class Driver(Protocol):
         """Whether sessions can be reset at all; otherwise each connection is used once."""
         ...
 
+    @property
+    def pipelines(self) -> bool | None:
+        """Whether commands may be sent before the replies to others have come; None: it depends on the server."""
+        ...
+
     async def connect(self, params: ConnectParams) -> Any:
         """Open a connection; when cancelled or failing, leave no socket behind."""
         ...
@@ -103,28 +131,31 @@ class Driver(Protocol):
         """Run one statement; its rows, if it has any."""
         ...
 
-    def snapshot(self, raw: Any) -> Any:
-        """What the driver itself remembers of the session: character set, flags."""
+    def listen(self, raw: Any, harmless: Callable[[bytes], bool] | None) -> Connected | None:
+        """Put a wire between the driver and its transport; None if that is not possible for this connection."""
         ...
 
-    def restore(self, raw: Any, snapshot: Any) -> None:
-        """Make the driver remember that again; whatever results it holds are void."""
-        ...
-
-    def pipeline(self, raw: Any) -> Pipeline | None:
-        """A way to send commands whose replies are read later; None if there is none for this driver."""
+    def is_heard(self, raw: Any, wire: Connected) -> bool:
+        """Whether the driver still talks through that wire: some open another connection by themselves."""
         ...
 
     def encode(self, raw: Any, commands: Sequence[Command]) -> bytes:
         """Commands as the packets that this connection understands."""
         ...
 
-    async def run(self, raw: Any, commands: Sequence[Command]) -> None:
-        """Send commands and wait for the replies; raises for the first one that is an error."""
+    def encoding(self, raw: Any) -> str:
+        """Python's name of the character set that the connection sends statements in."""
         ...
 
-    def in_transaction(self, raw: Any) -> bool:
-        """What the driver believes; a hint."""
+    def snapshot(self, raw: Any) -> Any:
+        """What the driver itself remembers of the session, and all of its settings."""
+        ...
+
+    def restore(self, raw: Any, snapshot: Any, settings: bool) -> None:
+        """Make the driver remember the session as it was; with `settings`, have all of its settings as well.
+
+        Whatever results it holds are void.
+        """
         ...
 
     def is_dead(self, raw: Any) -> bool:
@@ -132,15 +163,11 @@ class Driver(Protocol):
         ...
 
     def has_unread(self, raw: Any) -> bool:
-        """Whether rows or result sets of the last statement were left unread."""
+        """Whether something has come that the driver has not read."""
         ...
 
     def connection_id(self, raw: Any) -> int:
         """The server's id of the connection."""
-        ...
-
-    def session_changed(self, raw: Any) -> bool:
-        """Whether the server's last answer said that the session's state has changed; True if that is not known."""
         ...
 
     def local_port(self, raw: Any) -> int | None:
@@ -190,8 +217,9 @@ _DISCONNECT = {
     3169,  # ER_SESSION_WAS_KILLED
     4031,  # ER_CLIENT_INTERACTION_TIMEOUT
 }
+READ_ONLY_TRANSACTION = 1792  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: the borrower's own wish, or the server's
 _READ_ONLY = {
-    1792,  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+    READ_ONLY_TRANSACTION,
     1836,  # ER_READ_ONLY_MODE
 }
 _SERVER_FULL = {

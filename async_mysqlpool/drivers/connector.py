@@ -16,9 +16,10 @@ from mysql.connector.aio.cursor import MySQLCursorBuffered
 from mysql.connector.constants import ClientFlag
 from mysql.connector.errors import Error
 
-from async_mysqlpool.drivers import pipeline
-from async_mysqlpool.drivers.base import CLIENT_SESSION_TRACK, SERVER_SESSION_STATE_CHANGED
+from async_mysqlpool.drivers.settings import put_back, take
 from async_mysqlpool.drivers.transport import TransportDriver
+from async_mysqlpool.wire.packets import CLIENT_SESSION_TRACK
+from async_mysqlpool.wire.transport import abort
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,29 +27,27 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.drivers.base import ConnectParams, Driver
 
-_REMEMBERED = ("_charset", "_autocommit", "_time_zone", "_sql_mode", "_in_transaction", "_have_next_result")
+_REMEMBERED = (
+    "_charset", "_autocommit", "_time_zone", "_sql_mode", "_in_transaction", "_have_next_result", "_unread_result",
+)  # fmt: skip
+# Attributes that are the conversation itself, or those above.
+_RUNTIME = frozenset({
+    *_REMEMBERED, "_socket", "_protocol", "_handshake", "_cursors", "_columns_desc", "_authenticator", "_query", "_password",
+    "_server_info", "_local_infile_filenames", "_loop", "_MySQLConnectionAbstract__charset",
+})  # fmt: skip
 
 # The driver's default collation for utf8mb4 is one that MariaDB does not know.
 _COLLATIONS = {"utf8mb4": "utf8mb4_general_ci"}
 
 
 class _Connection(MySQLConnection):
-    """The driver's, that can live with a server without TLS, where it looks at a cipher that is not there.
-
-    And that keeps the status flags, of which the driver looks at two.
-    """
+    """The driver's, that can live with a server without TLS, where it looks at a cipher that is not there."""
 
     async def _do_handshake(self) -> None:
         await super()._do_handshake()
         handshake: Any = self._handshake
         if not handshake["capabilities"] & ClientFlag.SSL:
             self._ssl_disabled = True
-
-    status_flags = 0
-
-    def _handle_server_status(self, flags: int) -> None:
-        super()._handle_server_status(flags)
-        self.status_flags = flags
 
 
 class ConnectorDriver(TransportDriver):
@@ -80,17 +79,28 @@ class ConnectorDriver(TransportDriver):
         await cursor.close()
         return rows
 
-    def snapshot(self, raw: Any) -> dict[str, Any]:
-        """Attributes that setters and replies change."""
-        return {name: getattr(raw, name) for name in _REMEMBERED}
+    def snapshot(self, raw: Any) -> tuple[dict[str, Any], list[tuple[str, Any, Any]]]:
+        """Attributes that setters and replies change, and all that are settings."""
+        return {name: getattr(raw, name) for name in _REMEMBERED}, take(raw, _RUNTIME)
 
-    def restore(self, raw: Any, snapshot: dict[str, Any]) -> None:
+    def restore(self, raw: Any, snapshot: Any, settings: bool) -> None:
         """What the driver believes of the session is right again."""
-        for name, value in snapshot.items():
+        remembered, own = snapshot
+        for name, value in remembered.items():
             setattr(raw, name, value)
         raw._cursors.clear()
+        if settings:
+            put_back(raw, own)
         if raw.converter is not None:
             raw.converter.set_charset(raw._charset.name)
+
+    def encoding(self, raw: Any) -> str:
+        """As the driver encodes statements."""
+        return str(raw.python_charset)
+
+    def capabilities(self, raw: Any) -> int:
+        """What both sides can."""
+        return int(raw._client_flags & raw._handshake["capabilities"])
 
     def output(self, raw: Any) -> tuple[Any, str]:
         """The stream writer of its socket object."""
@@ -105,18 +115,6 @@ class ConnectorDriver(TransportDriver):
         socket = raw._socket
         return None if socket is None or socket._writer is None else socket._writer.transport
 
-    def set_status(self, raw: Any, status: int) -> None:
-        """As it does itself."""
-        raw._handle_server_status(status)
-
-    def session_changed(self, raw: Any) -> bool:
-        """From the last packet that had flags."""
-        return bool(raw.status_flags & SERVER_SESSION_STATE_CHANGED)
-
-    def in_transaction(self, raw: Any) -> bool:
-        """What the last packet said."""
-        return bool(raw._in_transaction)
-
     def is_dead(self, raw: Any) -> bool:
         """Closed on either side, or bytes came that nobody asked for: a server says why it hangs up."""
         transport = self.transport(raw)
@@ -126,8 +124,9 @@ class ConnectorDriver(TransportDriver):
         return bool(reader._buffer) or reader.at_eof() or reader.exception() is not None
 
     def has_unread(self, raw: Any) -> bool:
-        """Rows, or more results of a multi-statement."""
-        return bool(raw.unread_result or raw._have_next_result)
+        """In the buffer of its reader."""
+        reader = None if raw._socket is None else raw._socket._reader
+        return reader is not None and bool(reader._buffer)
 
     def connection_id(self, raw: Any) -> int:
         """From the server's greeting."""
@@ -152,7 +151,7 @@ class ConnectorDriver(TransportDriver):
         transport = self.transport(raw)
         if transport is not None:
             raw._socket._is_connected = False
-            pipeline.abort(transport)
+            abort(transport)
 
 
 def _arguments(params: ConnectParams) -> dict[str, Any]:
@@ -175,8 +174,7 @@ def _arguments(params: ConnectParams) -> dict[str, Any]:
     elif isinstance(params.ssl, ssl.SSLContext):
         raise TypeError("this driver takes no ssl.SSLContext: use ssl=True, or connect_args={'ssl_ca': ..., ...}")
     arguments |= params.connect_args
-    if params.track_session:
-        arguments["client_flags"] = (arguments.get("client_flags") or ClientFlag.get_default()) | CLIENT_SESSION_TRACK
+    arguments["client_flags"] = (arguments.get("client_flags") or ClientFlag.get_default()) | CLIENT_SESSION_TRACK
     return arguments
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.drivers.base import CLIENT_SESSION_TRACK, SERVER_SESSION_STATE_CHANGED
+from async_mysqlpool.drivers.settings import put_back, take
 from async_mysqlpool.drivers.transport import TransportDriver
+from async_mysqlpool.wire.packets import CLIENT_SESSION_TRACK, SERVER_SESSION_STATE_CHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,19 +20,16 @@ if TYPE_CHECKING:
 class PyMySQLFamily(TransportDriver):
     """The larger part of both adapters."""
 
-    # Set by each driver: the base of the cursors that read row by row, the base of its errors, and the attribute that
-    # it writes to.
+    # Set by each driver: the base of the cursors that read row by row, the base of its errors, the attribute that it
+    # writes to, and those that are no settings.
     unbuffered_class: Any
     error_class: type[Exception]
     output_attribute: str
+    runtime: frozenset[str]
 
     def output(self, raw: Any) -> tuple[Any, str]:
         """An attribute of the connection itself."""
         return raw, self.output_attribute
-
-    def set_status(self, raw: Any, status: int) -> None:
-        """Both escape strings and report transactions by it. That the session changed is news only once."""
-        raw.server_status = status & ~SERVER_SESSION_STATE_CHANGED
 
     async def ping(self, raw: Any) -> None:
         """The default of the drivers' own ping would reconnect: a new session under an old entry."""
@@ -44,34 +42,30 @@ class PyMySQLFamily(TransportDriver):
         return rows
 
     def snapshot(self, raw: Any) -> tuple[Any, ...]:
-        """Attributes that `autocommit()`, `set_charset()` and every reply change."""
-        self.set_status(raw, raw.server_status)
-        return raw._charset, raw._encoding, raw._db, raw.autocommit_mode, raw.server_status
+        """Attributes that `autocommit()`, `set_charset()` and every reply change; and all that are settings."""
+        return (*self._state(raw), take(raw, self.runtime))
 
-    def restore(self, raw: Any, snapshot: tuple[Any, ...]) -> None:
+    def restore(self, raw: Any, snapshot: tuple[Any, ...], settings: bool) -> None:
         """What the driver believes of the session is right again, its escaping of strings included."""
-        raw._charset, raw._encoding, raw._db, raw.autocommit_mode, raw.server_status = snapshot
+        raw._charset, raw._encoding, raw._db, raw.autocommit_mode, raw.server_status, own = snapshot
         raw._result = None
+        if settings:
+            put_back(raw, own)
+
+    def _state(self, raw: Any) -> tuple[Any, ...]:
+        # That the session has changed is news only once.
+        status = raw.server_status & ~SERVER_SESSION_STATE_CHANGED
+        return raw._charset, raw._encoding, raw._db, raw.autocommit_mode, status
+
+    def encoding(self, raw: Any) -> str:
+        """The driver has Python's name of it."""
+        return str(raw._encoding)
 
     def arguments(self, params: ConnectParams) -> dict[str, Any]:
         """The driver's own arguments for connect."""
         arguments = dict(params.connect_args)
-        if params.track_session:
-            arguments["client_flag"] = arguments.get("client_flag", 0) | CLIENT_SESSION_TRACK
+        arguments["client_flag"] = arguments.get("client_flag", 0) | CLIENT_SESSION_TRACK
         return arguments
-
-    def session_changed(self, raw: Any) -> bool:
-        """From the last OK packet. aiomysql does not look at the end of a result set, so there it misses some."""
-        return bool(raw.server_status & SERVER_SESSION_STATE_CHANGED)
-
-    def in_transaction(self, raw: Any) -> bool:
-        """What the last OK packet said; a SELECT that takes locks goes unnoticed."""
-        return bool(raw.get_transaction_status())
-
-    def has_unread(self, raw: Any) -> bool:
-        """An unbuffered result, or more results of a multi-statement."""
-        result = raw._result
-        return result is not None and bool(result.unbuffered_active or result.has_next)
 
     def connection_id(self, raw: Any) -> int:
         """From the server's greeting."""

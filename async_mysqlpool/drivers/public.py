@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from async_mysqlpool.drivers.base import Command, ConnectParams, Driver
+    from async_mysqlpool.drivers.base import ConnectParams, Driver
 
 __all__ = ["PublicDriver"]
 
@@ -29,7 +29,7 @@ class PublicDriver:
         database: the keyword of that function for the default schema.
     """
 
-    resets = False
+    resets = pipelines = False
 
     def __init__(self, adapter: Driver, connect: Callable[..., Any], database: str) -> None:
         self.name = adapter.name
@@ -85,33 +85,28 @@ class PublicDriver:
         """As the driver gives it."""
         return raw.cursor(*args, **kwargs)
 
-    async def run(self, raw: Any, commands: Sequence[Command]) -> None:
-        """What is a statement, as one."""
-        for command in commands:
-            await self.execute(raw, command.payload.decode())
+    def listen(self, raw: Any, harmless: object) -> None:
+        """Nothing is listened to."""
+        return
 
-    def encode(self, raw: Any, commands: Sequence[Command]) -> bytes:
+    def is_heard(self, raw: Any, wire: object) -> bool:
+        """Nor is what it does by itself."""
+        return True
+
+    def encode(self, raw: Any, commands: object) -> bytes:
         """Nothing is sent past the driver."""
         return b""
 
-    def pipeline(self, raw: Any) -> None:
-        """As above."""
-        return
+    def encoding(self, raw: Any) -> str:
+        """Nor is anything encoded for it."""
+        return "utf-8"
 
     def snapshot(self, raw: Any) -> None:
         """What the driver remembers is not looked at."""
         return
 
-    def restore(self, raw: Any, snapshot: Any) -> None:
-        """As above."""
-
-    def in_transaction(self, raw: Any) -> bool:
-        """Not known; the connection is about to be closed anyway."""
-        return False
-
-    def session_changed(self, raw: Any) -> bool:
-        """Not known."""
-        return True
+    def restore(self, raw: Any, snapshot: Any, settings: bool) -> None:
+        """The connection is not used again."""
 
     def is_dead(self, raw: Any) -> bool:
         """Not known before somebody tries."""

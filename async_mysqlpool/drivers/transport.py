@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.drivers import pipeline
+from async_mysqlpool.wire.packets import encode
+from async_mysqlpool.wire.transport import StreamWire, TransportWire, say_goodbye
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from async_mysqlpool.drivers.base import Command
+    from async_mysqlpool.drivers.base import Connected
+    from async_mysqlpool.wire.packets import Command
 
 
 class TransportDriver(ABC):
     """The part of an adapter that needs no more of its driver than the transport."""
 
     resets = True
+    pipelines: bool | None = None
+    wire_class: type[TransportWire] = StreamWire
 
     @abstractmethod
     def output(self, raw: Any) -> tuple[Any, str]:
@@ -30,37 +33,31 @@ class TransportDriver(ABC):
         """The connection's transport; None when it is closed."""
 
     @abstractmethod
-    def set_status(self, raw: Any, status: int) -> None:
-        """Tell the driver the status flags of an OK packet that it did not see."""
+    def capabilities(self, raw: Any) -> int:
+        """The flags that client and server have agreed on."""
 
     @abstractmethod
     def abort(self, raw: Any) -> None:
         """Close the socket at once."""
 
-    def pipeline(self, raw: Any) -> pipeline.Pipeline | None:
-        """Past the driver, on its own transport."""
+    def listen(self, raw: Any, harmless: Callable[[bytes], bool] | None) -> Connected | None:
+        """On the driver's own transport, from now on."""
         transport = self.transport(raw)
         if transport is None:
             return None
-        return pipeline.Pipeline(*self.output(raw), transport, partial(self.set_status, raw))
+        holder, attribute = self.output(raw)
+        wire = self.wire_class(transport, getattr(holder, attribute), self.capabilities(raw), harmless)
+        if wire.doubt is not None:
+            return None
+        setattr(holder, attribute, wire.output)
+        return wire
 
-    async def run(self, raw: Any, commands: Sequence[Command]) -> None:
-        """Through a pipeline of its own."""
-        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(error: Exception | None) -> None:
-            if answered.done():
-                return
-            if error is None:
-                answered.set_result(None)
-            else:
-                answered.set_exception(error)
-
-        way = self.pipeline(raw)
-        if way is None:
-            raise ConnectionResetError("the connection is closed")
-        way.send(self.encode(raw, commands), len(commands), done)
-        await answered
+    def is_heard(self, raw: Any, wire: Connected) -> bool:
+        """Whether what the driver writes to is the wire's."""
+        if self.transport(raw) is None:
+            return True  # closed, and no other one opened
+        holder, attribute = self.output(raw)
+        return wire.is_of(getattr(holder, attribute))
 
     def local_port(self, raw: Any) -> int | None:
         """From the socket's own address."""
@@ -70,7 +67,7 @@ class TransportDriver(ABC):
 
     def encode(self, raw: Any, commands: Sequence[Command]) -> bytes:
         """One packet after the other."""
-        return pipeline.encode(commands, self.query_prefix(raw))
+        return encode(commands, self.query_prefix(raw))
 
     def query_prefix(self, raw: Any) -> bytes:
         """What the capabilities that the driver negotiated put before the text of a query."""
@@ -80,7 +77,7 @@ class TransportDriver(ABC):
         """The drivers' own ways do not wait for the server to hang up."""
         transport = self.transport(raw)
         if transport is not None:
-            await pipeline.say_goodbye(transport)
+            await say_goodbye(transport)
         self.abort(raw)
 
 

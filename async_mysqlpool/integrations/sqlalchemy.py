@@ -82,7 +82,7 @@ def _abandon_stream(conn: Connection) -> None:
         return
     dbapi_connection: Any = conn.connection.dbapi_connection
     lease: PooledConnection = dbapi_connection.driver_connection
-    if not lease.detached and lease.owner.driver.has_unread(lease.entry.raw):
+    if not lease.detached and (lease.entry.wire.due or lease.owner.driver.has_unread(lease.entry.raw)):
         conn.invalidate()
 
 
@@ -182,7 +182,7 @@ for _name, _dialect in _DIALECTS.items():
 def _discard(lease: PooledConnection) -> None:
     if lease.detached:
         return
-    if lease.entry.in_flight:
+    if lease.entry.under_way:
         lease.close()  # the pool stops the statement on the server, and discards the connection
     else:
         lease.discard()

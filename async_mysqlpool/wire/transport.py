@@ -28,7 +28,7 @@ class TransportWire(Wire):
     Args:
         transport: whose protocol is the driver's.
         writer: the object that the driver writes to: the transport, or a stream writer on it.
-        capabilities, status, harmless: see `Wire`.
+        capabilities, harmless: see `Wire`.
 
     Attributes:
         output: what the driver must write to instead of `writer`.
@@ -41,10 +41,9 @@ class TransportWire(Wire):
         transport: asyncio.Transport,
         writer: Any,
         capabilities: int,
-        status: int,
         harmless: Callable[[bytes], bool] | None,
     ) -> None:
-        super().__init__(capabilities, status, harmless)
+        super().__init__(capabilities, harmless)
         self._transport = transport
         self._inner: Any = transport.get_protocol()
         self._held = b""
@@ -144,7 +143,7 @@ class BufferedWire(TransportWire, asyncio.BufferedProtocol):
         ours = self.received(inner.buffer, start, start + nbytes)
         if ours:
             if inner.pos != start:
-                self.doubt = "the driver had not read all of an earlier reply"
+                self.distrust("the driver had not read all of an earlier reply")
             inner.length = inner.pos = start + ours
             nbytes -= ours
         if nbytes:

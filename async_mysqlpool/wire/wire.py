@@ -53,14 +53,15 @@ class Wire:
 
     Args:
         capabilities: the flags that client and server have agreed on.
-        status: the server's status flags so far.
         harmless: says of a statement's text whether it cannot change the session, unless the server says that it did.
             Asked only where what is known otherwise would allow to leave a reset out; None: nothing is harmless.
 
     Attributes:
         status: flags of the last OK or EOF packet, end of result sets included.
         doubt: why the connection must not be used again; None as long as everything was understood.
-        due: commands whose replies are not complete, the pool's own included.
+        spent: why it must not be used again although all is understood: something was done that no reset undoes.
+        due: commands of the driver's whose replies are not complete.
+        own_due: the same of the pool's own.
         lost: the connection has ended.
         touched: the driver has sent a command since `begin`.
         moved: and the server says that the current schema is another one.
@@ -73,19 +74,21 @@ class Wire:
     __slots__ = (
         "__weakref__", "_attributes", "_batches", "_commands", "_continued", "_eof_follows", "_harmless", "_infile",
         "_is_ours", "_left", "_ok", "_ok_status", "_out_continued", "_out_head", "_out_left", "_phase", "_skip",
-        "_stash", "_tracked", "changed", "doubt", "due", "lost", "moved", "status", "touched", "unheard", "unsafe", "wrote",
+        "_stash", "_tracked", "changed", "doubt", "due", "lost", "moved", "own_due", "spent", "status", "touched",
+        "unheard", "unsafe", "wrote",
     )  # fmt: skip
 
-    def __init__(self, capabilities: int, status: int = 0, harmless: Callable[[bytes], bool] | None = None) -> None:
+    def __init__(self, capabilities: int, harmless: Callable[[bytes], bool] | None = None) -> None:
         self._eof_follows = not capabilities & p.CLIENT_DEPRECATE_EOF
         self._tracked = bool(capabilities & p.CLIENT_SESSION_TRACK)
         self._attributes = bool(capabilities & p.CLIENT_QUERY_ATTRIBUTES)
         self._harmless = harmless
-        self.status = status
+        self.status = 0
         self.doubt: str | None = None
+        self.spent: str | None = None
         if capabilities & (p.CLIENT_COMPRESS | p.CLIENT_ZSTD_COMPRESSION | p.CLIENT_OPTIONAL_RESULTSET_METADATA):
             self.doubt = "the protocol is one that is not followed here"
-        self.due = 0
+        self.due = self.own_due = 0
         self.lost = False
         self._commands: deque[int] = deque()
         self._batches: deque[_Batch] = deque()
@@ -105,6 +108,8 @@ class Wire:
         self._infile = False  # the server asked for a file: packets are its content until an empty one
         self.touched = self.moved = self.changed = self.unheard = self.wrote = self.unsafe = False
 
+    sees = True  # this is a wire that is listened to
+
     # -- facts ----------------------------------------------------------------------------------------------------
 
     @property
@@ -120,15 +125,9 @@ class Wire:
     @property
     def in_step(self) -> bool:
         """Whether every command was written whole, every reply has come whole, and all of it was understood."""
-        return not (
-            self.due
-            or self._out_left
-            or self._out_head
-            or self._out_continued
-            or self._stash
-            or self.doubt
-            or self.lost
-        )
+        waiting = self.due or self.own_due or self._stash
+        writing = self._out_left or self._out_head or self._out_continued
+        return not (waiting or writing or self.doubt or self.lost)
 
     def begin(self) -> None:
         """A new borrower: what was seen so far is somebody else's."""
@@ -177,7 +176,7 @@ class Wire:
             self._infile = length > 0
         elif length == 0 or head[3] != 0:
             if not (self._commands and self._commands[0] == p.COM_CHANGE_USER):  # its password
-                self.doubt = self.doubt or "a packet went out that is no command"
+                self.distrust("a packet went out that is no command")
         else:
             whole = len(payload) == length < p.LONGEST
             self._command(head[4], head[:4] + payload if whole else b"")
@@ -191,13 +190,13 @@ class Wire:
         elif code != p.COM_PING:
             self.unsafe = True
             if code == p.COM_CHANGE_USER:
-                self.doubt = self.doubt or "the session's user was changed"
+                self.spent = "the session's user was changed"
             elif code == p.COM_SET_OPTION:
-                self.doubt = self.doubt or "COM_SET_OPTION changed the session"
+                self.spent = "COM_SET_OPTION changed the session"
             elif code in _UNANSWERED:
                 return
             elif code not in _KNOWN:
-                self.doubt = self.doubt or f"command {code:#04x} is not known"
+                self.distrust(f"command {code:#04x} is not known")
         self._commands.append(code)
         self.due += 1
 
@@ -218,7 +217,7 @@ class Wire:
             on_done: called once, when all of their replies have come, with the first error among them.
         """
         self._commands.extend([code | _OURS for code in codes])
-        self.due += len(codes)
+        self.own_due += len(codes)
         self._batches.append(_Batch(len(codes), on_done))
         self._is_ours = bool(self._commands[0] & _OURS)
 
@@ -270,7 +269,7 @@ class Wire:
             self._stash = bytes(data[at:end])
             return end
         if length == p.LONGEST or not length:
-            self.doubt = "a packet of an impossible length came"
+            self.distrust("a packet of an impossible length came")
         elif (
             self._commands and self._commands[0] & _OURS and data.startswith(self._ok or b"-", at, payload_at + length)
         ):
@@ -301,7 +300,7 @@ class Wire:
         """A packet that says something."""
         if not self._commands:
             # A server says why it hangs up.
-            self.doubt = "the server hung up" if payload[0] == p.ERR else "a packet came that nobody had asked for"
+            self.distrust("the server hung up" if payload[0] == p.ERR else "a packet came that nobody had asked for")
             return
         command = self._commands[0] & 0xFF
         try:
@@ -318,7 +317,7 @@ class Wire:
             else:
                 self._first(command, payload, head)
         except (p.MalformedError, IndexError) as exc:
-            self.doubt = f"a packet does not fit: {exc}"
+            self.distrust(f"a packet does not fit: {exc}")
 
     def _first(self, command: int, payload: bytes, head: bytes) -> None:
         """The first packet of a result, and no error."""
@@ -332,7 +331,7 @@ class Wire:
                 self._left, _ = p.read_integer(payload, 0)
                 self._phase = _COLUMNS
             else:
-                self.doubt = "a result begins with its end"
+                self.distrust("a result begins with its end")
         elif command in _PLAIN:
             self._plain(kind, payload, head)
         elif command == p.COM_STMT_PREPARE and kind == p.OK and len(payload) >= 12:
@@ -346,7 +345,7 @@ class Wire:
         elif command == p.COM_STATISTICS:
             self._finished(None)
         elif command != p.COM_CHANGE_USER or kind not in {0x01, p.EOF}:  # those go on with the authentication
-            self.doubt = self.doubt or f"command {command:#04x} has an answer that does not fit"
+            self.distrust(f"command {command:#04x} has an answer that does not fit")
 
     def _plain(self, kind: int, payload: bytes, head: bytes) -> None:
         if kind == p.EOF:
@@ -357,7 +356,7 @@ class Wire:
                 self._ok, self._ok_status = head + payload, reply.status
             self._finished(reply)
         else:
-            self.doubt = "an answer is neither OK nor an error"
+            self.distrust("an answer is neither OK nor an error")
 
     def _fetched(self, kind: int, payload: bytes) -> None:
         """Rows without anything before them, each looked at: there are few."""
@@ -411,8 +410,10 @@ class Wire:
 
     def _ends(self, error: Exception | None) -> None:
         self._phase = _FIRST
-        self.due -= 1
-        if self._commands.popleft() & _OURS:
+        if not self._commands.popleft() & _OURS:
+            self.due -= 1
+        else:
+            self.own_due -= 1
             batch = self._batches[0]
             batch.left -= 1
             batch.error = batch.error or error
@@ -420,12 +421,21 @@ class Wire:
                 self._batches.popleft()
                 batch.on_done(batch.error)
 
+    def distrust(self, reason: str) -> None:
+        """Something was not understood: from here on nothing is known, and no reply is told from another."""
+        if self.doubt is None:
+            self.doubt = reason
+            self._fail_batches(p.CommandFailedError(2027, f"malformed answer: {reason}"))
+
     def end(self, error: Exception | None = None) -> None:
         """The connection has ended; who waits for answers to commands of the pool's own is told."""
         self.lost = True
+        self._fail_batches(error or ConnectionResetError("the connection was lost"))
+
+    def _fail_batches(self, error: Exception) -> None:
         batches, self._batches = self._batches, deque()
         for batch in batches:
-            batch.on_done(batch.error or error or ConnectionResetError("the connection was lost"))
+            batch.on_done(batch.error or error)
 
 
 class _Batch:

@@ -7,7 +7,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from async_mysqlpool.drivers.base import COM_INIT_DB, COM_RESET_CONNECTION, Command, ConnectParams
+from async_mysqlpool.drivers.base import ConnectParams
+from async_mysqlpool.wire.packets import COM_INIT_DB, COM_RESET_CONNECTION, Command
 
 from .cursor import FakeCursor, FakeStreamCursor
 from .server import FakeServer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .gate import Gate
 
-__all__ = ["FakeConnection", "FakeDriver", "FakePipeline"]
+__all__ = ["FakeConnection", "FakeDriver", "FakeWire"]
 
 T = TypeVar("T")
 
@@ -60,27 +61,27 @@ class FakeDriver:
         """What the connection believes about its session."""
         return raw.charset, raw.db, raw.autocommit_mode
 
-    def restore(self, raw: FakeConnection, snapshot: Any) -> None:
+    def restore(self, raw: FakeConnection, snapshot: Any, settings: bool) -> None:
         """Believe that again."""
         raw.charset, raw.db, raw.autocommit_mode = snapshot
         raw.unread = 0
-        raw.in_transaction = False
 
-    def pipeline(self, raw: FakeConnection) -> FakePipeline | None:
-        """The connection's own, unless `pipelines` is off."""
-        return raw.pipeline if self.pipelines else None
+    def listen(self, raw: FakeConnection, harmless: Callable[[bytes], bool] | None) -> FakeWire:
+        """The connection's own."""
+        raw.wire.harmless = harmless
+        return raw.wire
+
+    def is_heard(self, raw: FakeConnection, wire: object) -> bool:
+        """It never reconnects."""
+        return True
 
     def encode(self, raw: FakeConnection, commands: Sequence[Command]) -> bytes:
         """One line each."""
         return b"\n".join(bytes((command.code,)) + command.payload for command in commands)
 
-    async def run(self, raw: FakeConnection, commands: Sequence[Command]) -> None:
-        """Through the reset gate, as everything that is not SQL of a cursor."""
-        await raw.call(raw.server.reset, lambda: raw.carry_out(commands))
-
-    def in_transaction(self, raw: FakeConnection) -> bool:
-        """What the last reply said; an error says nothing."""
-        return raw.in_transaction
+    def encoding(self, raw: FakeConnection) -> str:
+        """Any."""
+        return "utf-8"
 
     def is_dead(self, raw: FakeConnection) -> bool:
         """Closed on either side."""
@@ -94,10 +95,6 @@ class FakeDriver:
     def connection_id(self, raw: FakeConnection) -> int:
         """The id of the session."""
         return raw.thread_id()
-
-    def session_changed(self, raw: FakeConnection) -> bool:
-        """As the server's session tracker sees it: SET, USE, transactions, temporary tables; no more."""
-        return raw.session.changed
 
     def local_port(self, raw: FakeConnection) -> int:
         """As in the process list."""
@@ -125,24 +122,74 @@ class FakeDriver:
         raw.close()
 
 
-class FakePipeline:
-    """Commands whose replies are read before that of the next call of `FakeConnection`; an error closes that."""
+class FakeWire:
+    """What is known of a connection, as `wire.Wire` has it; and commands that are answered before its next call.
+
+    An error among the answers closes the connection.
+    """
 
     def __init__(self, connection: FakeConnection) -> None:
+        self.harmless: Callable[[bytes], bool] | None = None
+        self.sees = self.hears = True
+        self.status = 0
+        self.doubt: str | None = None
+        self.spent: str | None = None
+        self.begin()
         self._connection = connection
         self._waiting: deque[tuple[list[Command], Callable[[Exception | None], None]]] = deque()
         self._replies: asyncio.Future[None] | None = None
 
-    @property
-    def busy(self) -> bool:
-        """Whether replies are still due."""
-        return self._replies is not None or bool(self._waiting)
+    def begin(self) -> None:
+        """A new borrower."""
+        self.touched = self.moved = self.changed = self.unheard = self.unsafe = self.wrote = False
 
-    def send(self, data: bytes, count: int, on_done: Callable[[Exception | None], None], cork: bool = False) -> None:
+    def heard(self, sql: str, result: Result | None) -> None:
+        """A statement was answered; None: by an error."""
+        session = self._connection.session
+        self.touched = True
+        self.unsafe = self.unsafe or self.harmless is None or not self.harmless(sql.encode())
+        self.unheard = result is None
+        if result is not None:
+            self.changed = self.changed or session.changed
+            self.moved = self.moved or session.database != self._connection.home
+            self.wrote = self.wrote or (not result.columns and result.rowcount > 0)
+
+    @property
+    def due(self) -> int:
+        """Whether a reply is still to come, or to be read."""
+        return int(self._connection.under_way or self._connection.unread > 0)
+
+    @property
+    def own_due(self) -> int:
+        """Batches of the pool's own that are not answered."""
+        return len(self._waiting) + (self._replies is not None)
+
+    @property
+    def lost(self) -> bool:
+        """Closed on either side."""
+        return self._connection.closed or self._connection.session.noticed
+
+    @property
+    def in_transaction(self) -> bool:
+        """What the last reply said."""
+        return self._connection.session.in_transaction
+
+    @property
+    def in_step(self) -> bool:
+        """Whether nothing is due."""
+        return not (self.due or self.own_due or self.lost)
+
+    def is_of(self, output: object) -> bool:
+        """It has no output."""
+        return True
+
+    def send(
+        self, data: bytes, codes: tuple[int, ...], on_done: Callable[[Exception | None], None], cork: bool = False
+    ) -> None:
         """Through the reset gate, after what was sent before; with `cork` not before the next call or `flush`."""
         connection = self._connection
         commands = [Command(line[0], line[1:]) for line in data.split(b"\n")]
-        if len(commands) != count:
+        if tuple(command.code for command in commands) != codes:
             connection.server.violations.append(f"connection {connection.session.id} miscounts its pipelined commands")
         self.flush()
         self._waiting.append((commands, on_done))
@@ -182,6 +229,10 @@ class FakePipeline:
             await asyncio.wait([self._replies])
 
     def abort(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def give_up(self) -> None:
         """The connection is closed."""
         waiting, self._waiting = self._waiting, deque()
         for _, on_done in waiting:
@@ -208,11 +259,13 @@ class FakeConnection:
         self.closed = False
         self.unread = 0  # rows of a FakeStreamCursor that nobody has fetched yet
         self.in_transaction = False
-        self._under_way = False
-        self.pipeline = FakePipeline(self)
+        self.under_way = False
+        self.home = params.database
+        self.wire = FakeWire(self)
 
     async def call(self, gate: Gate, work: Callable[[], T]) -> T:
         """One exchange with the server, through a gate."""
+        self.wire.touched = True
         with self._exchange():
             await self._reach(gate)
             return work()
@@ -222,9 +275,14 @@ class FakeConnection:
         with self._exchange():
             await self._reach(self.server.execute)
             self.note(sql)
-            result, seconds = self.server.work(self.session, sql)
-            if seconds:
-                await self.server.busy(self.session, sql, seconds)
+            self.wire.touched = True
+            result: Result | None = None
+            try:
+                result, seconds = self.server.work(self.session, sql)
+                if seconds:
+                    await self.server.busy(self.session, sql, seconds)
+            finally:
+                self.wire.heard(sql, result)
             return result
 
     @contextmanager
@@ -233,23 +291,23 @@ class FakeConnection:
         self.server.patience_ends(self.session)
         if self.closed or self.session.noticed:
             raise FakeError(2006, "MySQL server has gone away")
-        if self._under_way:
+        if self.under_way:
             self.server.violations.append(f"connection {self.session.id} was used with a reply still to come")
             raise FakeError(2014, "Commands out of sync")
-        self._under_way = True
+        self.under_way = True
         try:
             yield
         except FakeError as exc:
             if 2000 <= exc.args[0] < 3000:
                 self.close()
-            self._under_way = False
+            self.under_way = False
             raise
-        self._under_way = False
+        self.under_way = False
         self.in_transaction = self.session.in_transaction
         self.session.last_command = self.session.loop.time()
 
     async def _reach(self, gate: Gate) -> None:
-        await self.pipeline.finished()
+        await self.wire.finished()
         await gate.passed(self.session)
         if self.closed or self.session.ended:
             raise FakeError(2013, "Lost connection to MySQL server during query")
@@ -319,6 +377,6 @@ class FakeConnection:
         if self.closed:
             return
         self.closed = True
-        self.pipeline.abort()
+        self.wire.give_up()
         if not self.session.ended:
             self.server.hang_up(self.session)

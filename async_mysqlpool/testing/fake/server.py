@@ -17,6 +17,8 @@ __all__ = ["FakeServer"]
 
 _DEFAULTS: dict[str, Any] = {
     "autocommit": 1,
+    "init_connect": "",
+    "session_track_schema": "ON",
     "wait_timeout": 28800,
     "hostname": "fake",
     "port": 3306,

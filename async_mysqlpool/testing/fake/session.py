@@ -193,6 +193,13 @@ def _select(session: Session, text: str) -> Result:
     return Result([row], [column[-1] for column in columns], rowcount=1)
 
 
+def _show(session: Session, text: str) -> Result:
+    if not re.fullmatch(r"SHOW\s+SESSION\s+VARIABLES", text, re.IGNORECASE):
+        return Result()
+    rows = [(name, str(session.get(name))) for name in sorted({*session.defaults, *session.variables})]
+    return Result(rows, ("Variable_name", "Value"), rowcount=len(rows))
+
+
 def _do(session: Session, text: str) -> Result:
     for expression in _split(_rest(text)):
         _value(session, expression)
@@ -211,6 +218,7 @@ _VERBS: dict[str, Callable[[Session, str], Result]] = {
     "CREATE": _create_or_drop,
     "DROP": _create_or_drop,
     "SELECT": _select,
+    "SHOW": _show,
     "DO": _do,
 }
 

@@ -1,0 +1,59 @@
+"""Which statements reset="auto" takes for harmless: a list of what is allowed, never of what is forbidden.
+
+A harmless statement is one plain SELECT, UPDATE or DELETE of tables, or the end of a transaction, in which every word
+that is followed by a parenthesis is the name of a built-in function known to leave nothing behind. What it does to the
+session beyond that, through a trigger or a view, the server's session tracker tells.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+__all__ = ["is_harmless"]
+
+_REMEMBERED = 1024  # statements: an application has a few, and says them often
+# Nothing but words, numbers, plain strings, and the operators of expressions: no variables, comments, or second statement.
+_PLAIN = re.compile(rb"(?:[\w\s.,=<>!+\-*/%&|^~()?`$]|'[^'\\]*'|\"[^\"\\]*\"|[\x80-\xff])*;?\s*")
+_COMMENT = re.compile(rb"/\*|--|:=")
+_STARTS = re.compile(
+    rb"\s*\(?\s*(?:select|update|delete|commit|rollback|show\s+(?:warnings|status|tables))\b", re.IGNORECASE
+)
+_CALLED = re.compile(rb"([\w`$.\x80-\xff]+)\s*\(")
+_STRINGS = re.compile(rb"'[^']*'|\"[^\"]*\"")
+_WORDS = frozenset(
+    b"and as between by case char count decimal distinct else exists from group having if in interval join left limit "
+    b"not on or order over partition replace right select set signed then union unsigned using values varchar when "
+    b"where binary".split()
+)
+_FUNCTIONS = frozenset(
+    b"abs avg bit_and bit_count bit_length bit_or bit_xor cast ceil ceiling char_length character_length coalesce concat "
+    b"concat_ws conv convert cos cot crc32 curdate current_date current_time current_timestamp curtime date date_add "
+    b"date_format date_sub datediff day dayname dayofmonth dayofweek dayofyear degrees elt exp extract field find_in_set "
+    b"floor format from_base64 from_days from_unixtime greatest group_concat hex hour ifnull inet6_aton inet6_ntoa "
+    b"inet_aton inet_ntoa insert instr isnull json_array json_arrayagg json_contains json_extract json_length json_object "
+    b"json_objectagg json_unquote json_value last_day lcase least length ln localtime localtimestamp locate log log10 "
+    b"log2 lower lpad ltrim makedate maketime max md5 microsecond mid min minute mod month monthname now nullif oct "
+    b"octet_length ord period_add period_diff pi position pow power quarter quote radians repeat reverse round rpad "
+    b"rtrim sec_to_time second sha sha1 sha2 sign sin space sqrt std stddev stddev_pop stddev_samp str_to_date strcmp "
+    b"substr substring substring_index subdate adddate addtime subtime sum sysdate tan time time_format time_to_sec "
+    b"timediff timestamp timestampadd timestampdiff to_base64 to_days to_seconds trim truncate ucase unhex unix_timestamp "
+    b"upper utc_date utc_time utc_timestamp uuid var_pop var_samp variance version week weekday weekofyear year yearweek "
+    b"row_number rank dense_rank lag lead first_value ntile connection_id database schema user current_user".split()
+)
+# Words that make even a plain statement leave something: files and variables, locks that outlive it, sequences, procedures.
+_FORBIDDEN = re.compile(
+    rb"\b(?:into|procedure|for|lock|handler|next|previous|value|nextval|lastval|setval|sql_calc_found_rows)\b",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(_REMEMBERED)
+def is_harmless(statement: bytes) -> bool:
+    """Whether it leaves nothing in its session that the server's tracker would not tell."""
+    if _STARTS.match(statement) is None or _PLAIN.fullmatch(statement) is None:
+        return False
+    text = _STRINGS.sub(b"''", statement).lower()
+    if _COMMENT.search(text) or _FORBIDDEN.search(text):
+        return False
+    return all(word in _FUNCTIONS or word in _WORDS for word in _CALLED.findall(text))

@@ -1,0 +1,40 @@
+"""Commands of the pool's own, with their replies waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from async_mysqlpool.drivers.base import Connected, Driver
+    from async_mysqlpool.wire.packets import Command
+
+__all__ = ["answered", "run"]
+
+
+async def run(driver: Driver, raw: Any, wire: Connected, commands: Sequence[Command]) -> None:
+    """Send commands and wait for the replies.
+
+    Raises:
+        CommandFailedError: the first of them that is an error.
+        ConnectionError: the connection was lost.
+    """
+    await answered(wire, driver.encode(raw, commands), tuple(command.code for command in commands))
+
+
+async def answered(wire: Connected, data: bytes, codes: tuple[int, ...]) -> None:
+    """The same for commands that are encoded already."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def on_done(error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    wire.send(data, codes, on_done)
+    await done
