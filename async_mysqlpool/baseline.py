@@ -27,11 +27,12 @@ _FLEETING = frozenset({
     "statement_id", "timestamp", "warning_count", "tx_isolation", "tx_read_only",
 })  # fmt: skip
 _UNSETTABLE = {1193, 1227, 1229, 1238, 1766, 4031}  # unknown, not allowed, global, read-only: no state of this session
+_ROLLBACK = Command(COM_QUERY, b"ROLLBACK")
 _WRONG_TYPE = {1231, 1232}
 
 
 class ResetRefusedError(Exception):
-    """The server, or a proxy before it, does not know COM_RESET_CONNECTION, or what it takes away cannot be restored."""
+    """COM_RESET_CONNECTION is not known here, or what it takes away cannot be restored."""
 
 
 @dataclass(slots=True)
@@ -39,8 +40,7 @@ class Wishes:
     """What the pool's options add to a new connection.
 
     Attributes:
-        names: the character set and collation that statements are in, as in SET NAMES; None: as the driver left it.
-        tracker: the server shall tell whenever the session changes.
+        names: SET NAMES, for the character set and collation that statements are in; None: as the driver left it.
     """
 
     variables: Mapping[str, Variable] = field(default_factory=dict[str, "Variable"])
@@ -113,11 +113,13 @@ async def learn(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> Ba
     moved: list[Command] = []
     if resets_all(wishes.reset):
         restore, moved = await _try_reset(driver, raw, wire, wishes, facts, first)
+    if wire.in_transaction:
+        await run(driver, raw, wire, [_ROLLBACK])  # without autocommit, looking has begun one
     reset = [Command(COM_RESET_CONNECTION), *restore]
     return Baseline(
         reset=_packets(driver, raw, reset),
         reset_if_moved=_packets(driver, raw, [*reset[:1], *moved, *restore]),
-        rollback=_packets(driver, raw, [Command(COM_QUERY, b"ROLLBACK")]),
+        rollback=_packets(driver, raw, [_ROLLBACK]),
         snapshot=driver.snapshot(raw),
         database=facts.database,
         autocommit=_is_on(first["autocommit"]),

@@ -180,6 +180,7 @@ _POSITIVE_WHOLE: _Check = ("a whole number, 1 or more", lambda v: _whole(v) and 
 _SECONDS: _Check = ("a number of seconds, 0 or more", lambda v: _number(v) and v >= 0)
 _POSITIVE_SECONDS: _Check = ("a number of seconds above 0", lambda v: _number(v) and v > 0)
 _TEXT: _Check = ("a text", lambda v: isinstance(v, str))
+_WORD: _Check = ("a name that the server knows", lambda v: isinstance(v, str) and bool(re.fullmatch(r"\w+", v)))
 _FLAG: _Check = ("True or False", lambda v: isinstance(v, bool))
 
 
@@ -214,8 +215,8 @@ _FIELDS: dict[str, _Check] = {
     "password": ("a text or a callable", lambda v: isinstance(v, str) or callable(v)),
     "database": _or_none(_TEXT),
     "unix_socket": _or_none(_TEXT),
-    "charset": ("the name of a character set", lambda v: isinstance(v, str) and bool(re.fullmatch(r"\w+", v))),
-    "collation": ("the name of a collation, or None", lambda v: v is None or (isinstance(v, str) and bool(re.fullmatch(r"\w+", v)))),
+    "charset": _WORD,
+    "collation": _or_none(_WORD),
     "autocommit": _or_none(_FLAG),
     "ssl": ("True, False, None or an ssl.SSLContext",
             lambda v: v is None or isinstance(v, (bool, ssl_module.SSLContext))),

@@ -83,7 +83,7 @@ class Entry:
         baseline: the session state that every borrower must find.
         broken_off: a call of the driver ended before its reply was complete; nothing can be said on it any more.
         exposed: the driver's own object was within reach of its borrower, so any setting of it may be another.
-        suspect_role: a statement was refused because something was read-only: is the server, or was it the borrower's wish?
+        suspect_role: something was read-only: the server, or was it the borrower's own wish?
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: it is in a block that ends in COMMIT or ROLLBACK, or was in one that ended in neither.
         block: that one, as long as it has not been left.

@@ -92,7 +92,7 @@ class PipeliningError(Exception):
 
 
 def set_names(config: PoolConfig) -> str | None:
-    """SET NAMES, so that without a `collation` the session has the server's own for the character set: so has a reset."""
+    """SET NAMES, so that without a `collation` the session has the server's own: so it has after a reset."""
     if "collation" in config.connect_args or ("init_command" in config.connect_args and config.collation is None):
         return None
     return f"SET NAMES {config.charset}" + (f" COLLATE {config.collation}" if config.collation else "")
@@ -218,7 +218,7 @@ class Connector:
                     await session.prove_pipelining(self._driver, entry)
             except Exception as exc:
                 logger.warning(
-                    "%s: commands written together are not answered in order here (%r), as behind some proxies, so each "
+                    "%s: commands written together are not answered in order here (%r), as behind some proxies: each "
                     "reset is waited for before its connection is lent again",
                     self._config.pool_name, exc,
                 )  # fmt: skip

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 # Attributes that are the conversation itself, or the state that the family's part looks after.
 _RUNTIME = frozenset({
-    "_charset", "_encoding", "_db", "autocommit_mode", "server_status", "_writer", "_reader", "_result", "_affected_rows",
-    "_next_seq_id", "_last_usage", "_close_reason", "host_info", "_password", "salt", "_loop",
+    "_charset", "_encoding", "_db", "autocommit_mode", "server_status", "_writer", "_reader", "_result",
+    "_affected_rows", "_next_seq_id", "_last_usage", "_close_reason", "host_info", "_password", "salt", "_loop",
 })  # fmt: skip
 
 

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 # Attributes that are the conversation itself, or the state that the family's part looks after.
 _RUNTIME = frozenset({
-    "_charset", "_db", "autocommit_mode", "_close_reason", "_stream_broken", "_unpreparable", "_tls_established", "host_info",
-    "_transport", "_proto", "_result", "_affected_rows", "_next_seq_id", "server_status", "_connected", "_last_usage",
-    "_stmt_cache", "_password", "password", "salt", "_secure", "_encoding", "_deprecate_eof", "_loop",
+    "_charset", "_db", "autocommit_mode", "_close_reason", "_stream_broken", "_unpreparable", "_tls_established",
+    "host_info", "_transport", "_proto", "_result", "_affected_rows", "_next_seq_id", "server_status", "_connected",
+    "_last_usage", "_stmt_cache", "_password", "password", "salt", "_secure", "_encoding", "_deprecate_eof",
+    "_loop",
 })  # fmt: skip
 
 

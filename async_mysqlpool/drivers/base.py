@@ -37,20 +37,35 @@ class ConnectParams:
 
 
 class Connected(Protocol):
-    """What is known of a connection, and how the pool talks past its driver: see `wire.Wire`, whose attributes these are."""
+    """What is known of a connection, and how the pool talks past its driver.
 
-    due: int
-    own_due: int
+    `wire.Wire` says what each of these attributes means.
+    """
+
     doubt: str | None
     spent: str | None
     status: int
-    lost: bool
     touched: bool
     moved: bool
     changed: bool
     unheard: bool
     unsafe: bool
     wrote: bool
+
+    @property
+    def due(self) -> int:
+        """Commands of the driver's whose replies are not complete."""
+        ...
+
+    @property
+    def own_due(self) -> int:
+        """The same of the pool's own."""
+        ...
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection has ended."""
+        ...
 
     @property
     def sees(self) -> bool:

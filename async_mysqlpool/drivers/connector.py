@@ -32,8 +32,8 @@ _REMEMBERED = (
 )  # fmt: skip
 # Attributes that are the conversation itself, or those above.
 _RUNTIME = frozenset({
-    *_REMEMBERED, "_socket", "_protocol", "_handshake", "_cursors", "_columns_desc", "_authenticator", "_query", "_password",
-    "_server_info", "_local_infile_filenames", "_loop", "_MySQLConnectionAbstract__charset",
+    *_REMEMBERED, "_socket", "_protocol", "_handshake", "_cursors", "_columns_desc", "_authenticator", "_query",
+    "_password", "_server_info", "_local_infile_filenames", "_loop", "_MySQLConnectionAbstract__charset",
 })  # fmt: skip
 
 # The driver's default collation for utf8mb4 is one that MariaDB does not know.

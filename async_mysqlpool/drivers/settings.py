@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +14,7 @@ Settings = list[tuple[str, Any, Any]]
 
 
 def take(raw: Any, runtime: frozenset[str]) -> Settings:
-    """Each attribute but those of `runtime`, its value, and a copy of that if it is a container that could be changed."""
+    """Each attribute but those of `runtime`, its value, and a copy of that if its contents could be changed."""
     return [
         (name, value, value.copy() if isinstance(value, (dict, list, set)) else None)
         for name, value in _attributes(raw)
@@ -27,7 +27,7 @@ def put_back(raw: Any, settings: Settings) -> None:
     for name, value, contents in settings:
         if contents is not None and value != contents:
             value.clear()
-            value.extend(contents) if isinstance(value, list) else value.update(contents)
+            (value.extend if hasattr(value, "extend") else value.update)(contents)
         if getattr(raw, name, None) is not value:
             setattr(raw, name, value)
 
@@ -40,4 +40,5 @@ def _attributes(raw: Any) -> Iterable[tuple[str, Any]]:
         for name, member in vars(base).items()
         if isinstance(member, (GetSetDescriptorType, MemberDescriptorType)) and not name.startswith("__")
     }
-    return [*vars(raw).items(), *((name, getattr(raw, name)) for name in declared)]
+    names = {*cast("dict[str, Any]", raw.__dict__), *declared}
+    return [(name, getattr(raw, name)) for name in names]

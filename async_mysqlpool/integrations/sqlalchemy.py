@@ -24,9 +24,9 @@ from sqlalchemy.ext.asyncio import create_async_engine as _create_async_engine
 from sqlalchemy.pool import NullPool
 
 from async_mysqlpool import ConfigurationError
+from async_mysqlpool.baseline import resets_all
 from async_mysqlpool.drivers.base import is_disconnect
 from async_mysqlpool.entry import Site
-from async_mysqlpool.session import resets_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,8 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.drivers.base import COM_INIT_DB, COM_QUERY, COM_RESET_CONNECTION, Command
+from async_mysqlpool.wire.packets import COM_INIT_DB, COM_QUERY, COM_RESET_CONNECTION, Command
+from async_mysqlpool.wire.run import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -95,38 +96,60 @@ async def check_refused_connect(driver: Driver, params: ConnectParams) -> None:
 
 
 async def check_reset(driver: Driver, params: ConnectParams) -> None:
-    """`run` has the server forget the session, `restore` the driver."""
+    """Commands past the driver have the server forget the session, `restore` has the driver."""
     async with _connected(driver, params) as raw, _connected(driver, params) as other:
+        wire = driver.listen(raw, None)
         snapshot = driver.snapshot(raw)
         before = await _value(driver, raw, "SELECT @@time_zone")
         await _soil(driver, raw)
-        await driver.run(raw, [_RESET])
-        driver.restore(raw, snapshot)
+        if wire is None:
+            return
+        await run(driver, raw, wire, [_RESET])
+        driver.restore(raw, snapshot, True)
         _equal(await _value(driver, raw, "SELECT @contract"), None)
         _equal(await _value(driver, raw, "SELECT @@time_zone"), before)
         _equal(await _value(driver, other, "SELECT GET_LOCK('contract', 0)"), 1)
 
 
-async def check_run_raises(driver: Driver, params: ConnectParams) -> None:
+async def check_error_past_the_driver(driver: Driver, params: ConnectParams) -> None:
     """The first error among the replies, with all of them read."""
     async with _connected(driver, params) as raw:
-        with _raises("an unknown variable raised nothing"):
-            await driver.run(raw, [Command(COM_QUERY, b"SET @@SESSION.no_such_variable = 1"), _RESET])
+        wire = driver.listen(raw, None)
+        if wire is not None:
+            with _raises("an unknown variable raised nothing"):
+                await run(driver, raw, wire, [Command(COM_QUERY, b"SET @@SESSION.no_such_variable = 1"), _RESET])
 
 
 async def check_pipeline(driver: Driver, params: ConnectParams) -> None:
     """Commands sent past the driver take effect before its next command, whose reply is the driver's own."""
     async with _connected(driver, params) as raw:
-        pipeline = driver.pipeline(raw)
-        if pipeline is None:
+        wire = driver.listen(raw, None)
+        if wire is None:
             return
         for cork in (False, True):
             await _soil(driver, raw)
             replies: list[Exception | None] = []
-            pipeline.send(driver.encode(raw, [_RESET]), 1, replies.append, cork)
+            wire.send(driver.encode(raw, [_RESET]), (_RESET.code,), replies.append, cork)
             _equal(await _value(driver, raw, "SELECT @contract"), None)
             _equal(replies, [None])
-            _expect(not pipeline.busy, "replies are due although the next command has its own")
+            _expect(wire.in_step, "replies are due although the next command has its own")
+
+
+async def check_facts(driver: Driver, params: ConnectParams) -> None:
+    """The wire knows a transaction, an error, and whether anything was sent, from the first statement on."""
+    async with _connected(driver, params) as raw:
+        wire = driver.listen(raw, None)
+        if wire is None:
+            return
+        wire.begin()
+        _expect(not wire.touched, "a statement was seen that nobody sent")
+        await driver.execute(raw, "BEGIN")
+        _expect(wire.touched and wire.in_transaction and wire.in_step, "BEGIN was not seen")
+        with contextlib.suppress(Exception):
+            await driver.execute(raw, "SELECT * FROM there_is_no_such_table")
+        _expect(wire.unheard and wire.in_step, "an error was not seen")
+        await driver.execute(raw, "ROLLBACK")
+        _expect(not wire.in_transaction, "ROLLBACK was not seen")
 
 
 async def check_dead_after_kill(driver: Driver, params: ConnectParams) -> None:
@@ -183,14 +206,15 @@ async def check_polite_close(driver: Driver, params: ConnectParams) -> None:
 
 
 async def check_result_sets(driver: Driver, params: ConnectParams) -> None:
-    """`has_unread` from the first of several result sets to the last."""
+    """A further result set counts as unread until the last one was."""
     async with _connected(driver, params) as raw:
+        wire = driver.listen(raw, None)
         cursor = driver.new_cursor(raw, (), {})
         if not hasattr(cursor, "execute"):
             cursor = await cursor
         await cursor.execute("SELECT 1; SELECT 2")
         await cursor.fetchall()
-        _expect(driver.has_unread(raw), "a second result set does not count as unread")
+        _expect(wire is None or wire.due > 0 or driver.has_unread(raw), "a second result set does not count as unread")
         await cursor.nextset()
         await cursor.fetchall()
         while await cursor.nextset():
@@ -201,13 +225,12 @@ async def check_result_sets(driver: Driver, params: ConnectParams) -> None:
 async def check_pipeline_error(driver: Driver, params: ConnectParams) -> None:
     """`on_done` is told of an error, and once."""
     async with _connected(driver, params) as raw:
-        pipeline = driver.pipeline(raw)
-        if pipeline is None:
+        wire = driver.listen(raw, None)
+        if wire is None:
             return
         replies: list[Exception | None] = []
-        pipeline.send(driver.encode(raw, [Command(COM_INIT_DB, b"there is none")]), 1, replies.append)
-        with contextlib.suppress(Exception):  # the connection may be of no use any more; a wrong row it must not give
-            _equal(await _value(driver, raw, "SELECT 7"), 7)
+        wire.send(driver.encode(raw, [Command(COM_INIT_DB, b"there is none")]), (COM_INIT_DB,), replies.append)
+        _equal(await _value(driver, raw, "SELECT 7"), 7)
         _expect(len(replies) == 1 and replies[0] is not None, f"on_done was told {replies}")
 
 
@@ -245,8 +268,9 @@ CHECKS: tuple[Check, ...] = (
     check_ping,
     check_error_number,
     check_reset,
-    check_run_raises,
+    check_error_past_the_driver,
     check_pipeline,
+    check_facts,
     check_dead_after_kill,
     check_close,
     check_abort,

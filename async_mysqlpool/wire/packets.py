@@ -93,7 +93,7 @@ class Reply(NamedTuple):
 
 
 def encode(commands: Sequence[Command], query_prefix: bytes = b"") -> bytes:
-    """The packets of several commands, each starting a sequence of its own; `query_prefix` precedes each query's text."""
+    """The packets of several commands, each a sequence of its own; `query_prefix` precedes each query's text."""
     packets: list[bytes] = []
     for code, payload in commands:
         body = bytes((code,)) + (query_prefix if code == COM_QUERY else b"") + payload

@@ -13,7 +13,7 @@ from functools import lru_cache
 __all__ = ["is_harmless"]
 
 _REMEMBERED = 1024  # statements: an application has a few, and says them often
-# Nothing but words, numbers, plain strings, and the operators of expressions: no variables, comments, or second statement.
+# Nothing but words, numbers, plain strings and the operators of expressions: no variables, no second statement.
 _PLAIN = re.compile(rb"(?:[\w\s.,=<>!+\-*/%&|^~()?`$]|'[^'\\]*'|\"[^\"\\]*\"|[\x80-\xff])*;?\s*")
 _COMMENT = re.compile(rb"/\*|--|:=")
 _STARTS = re.compile(
@@ -22,26 +22,28 @@ _STARTS = re.compile(
 _CALLED = re.compile(rb"([\w`$.\x80-\xff]+)\s*\(")
 _STRINGS = re.compile(rb"'[^']*'|\"[^\"]*\"")
 _WORDS = frozenset(
-    b"and as between by case char count decimal distinct else exists from group having if in interval join left limit "
-    b"not on or order over partition replace right select set signed then union unsigned using values varchar when "
-    b"where binary".split()
+    b"and as between by case char count decimal distinct else exists from group having if in interval join left "
+    b"limit not on or order over partition replace right select set signed then union unsigned using values "
+    b"varchar when where binary".split()
 )
 _FUNCTIONS = frozenset(
-    b"abs avg bit_and bit_count bit_length bit_or bit_xor cast ceil ceiling char_length character_length coalesce concat "
-    b"concat_ws conv convert cos cot crc32 curdate current_date current_time current_timestamp curtime date date_add "
-    b"date_format date_sub datediff day dayname dayofmonth dayofweek dayofyear degrees elt exp extract field find_in_set "
-    b"floor format from_base64 from_days from_unixtime greatest group_concat hex hour ifnull inet6_aton inet6_ntoa "
-    b"inet_aton inet_ntoa insert instr isnull json_array json_arrayagg json_contains json_extract json_length json_object "
-    b"json_objectagg json_unquote json_value last_day lcase least length ln localtime localtimestamp locate log log10 "
-    b"log2 lower lpad ltrim makedate maketime max md5 microsecond mid min minute mod month monthname now nullif oct "
-    b"octet_length ord period_add period_diff pi position pow power quarter quote radians repeat reverse round rpad "
-    b"rtrim sec_to_time second sha sha1 sha2 sign sin space sqrt std stddev stddev_pop stddev_samp str_to_date strcmp "
-    b"substr substring substring_index subdate adddate addtime subtime sum sysdate tan time time_format time_to_sec "
-    b"timediff timestamp timestampadd timestampdiff to_base64 to_days to_seconds trim truncate ucase unhex unix_timestamp "
-    b"upper utc_date utc_time utc_timestamp uuid var_pop var_samp variance version week weekday weekofyear year yearweek "
-    b"row_number rank dense_rank lag lead first_value ntile connection_id database schema user current_user".split()
+    b"abs avg bit_and bit_count bit_length bit_or bit_xor cast ceil ceiling char_length character_length "
+    b"coalesce concat concat_ws conv convert cos cot crc32 curdate current_date current_time current_timestamp "
+    b"curtime date date_add date_format date_sub datediff day dayname dayofmonth dayofweek dayofyear degrees elt "
+    b"exp extract field find_in_set floor format from_base64 from_days from_unixtime greatest group_concat hex "
+    b"hour ifnull inet6_aton inet6_ntoa inet_aton inet_ntoa insert instr isnull json_array json_arrayagg "
+    b"json_contains json_extract json_length json_object json_objectagg json_unquote json_value last_day lcase "
+    b"least length ln localtime localtimestamp locate log log10 log2 lower lpad ltrim makedate maketime max md5 "
+    b"microsecond mid min minute mod month monthname now nullif oct octet_length ord period_add period_diff pi "
+    b"position pow power quarter quote radians repeat reverse round rpad rtrim sec_to_time second sha sha1 sha2 "
+    b"sign sin space sqrt std stddev stddev_pop stddev_samp str_to_date strcmp substr substring substring_index "
+    b"subdate adddate addtime subtime sum sysdate tan time time_format time_to_sec timediff timestamp "
+    b"timestampadd timestampdiff to_base64 to_days to_seconds trim truncate ucase unhex unix_timestamp upper "
+    b"utc_date utc_time utc_timestamp uuid var_pop var_samp variance version week weekday weekofyear year "
+    b"yearweek row_number rank dense_rank lag lead first_value ntile connection_id database schema user "
+    b"current_user".split()
 )
-# Words that make even a plain statement leave something: files and variables, locks that outlive it, sequences, procedures.
+# Words that make even a plain statement leave something: files and variables, locks that outlive it, sequences.
 _FORBIDDEN = re.compile(
     rb"\b(?:into|procedure|for|lock|handler|next|previous|value|nextval|lastval|setval|sql_calc_found_rows)\b",
     re.IGNORECASE,

@@ -33,8 +33,8 @@ async def test_what_the_drivers_connection_has_is_there(server):
 async def test_private_parts_are_reached_through_raw_only(server):
     async with make_pool(server) as pool, pool.acquire() as conn:
         with pytest.raises(AttributeError, match=r"\.raw"):
-            _ = conn._under_way
-        assert hasattr(conn.raw, "_under_way")
+            _ = conn._reach
+        assert hasattr(conn.raw, "_reach")
         with pytest.raises(AttributeError):
             _ = conn.cursor()._result
 

@@ -202,7 +202,7 @@ async def test_close_waits_for_borrowers_and_they_finish_undisturbed(server):
     pool = make_pool(server)
     await pool.open()
     holder = start(borrow(pool, 3))
-    await ticks(20)
+    await ticks(80)
     started = now()
     await pool.close()
     assert now() - started == pytest.approx(3, abs=0.1)
@@ -214,7 +214,7 @@ async def test_close_sends_waiters_away_at_once(server):  # row t
     pool = make_pool(server, max_size=1)
     await pool.open()
     holder = start(borrow(pool, 3))
-    await ticks(20)
+    await ticks(80)
     waiters = [start(borrow(pool)) for _ in range(3)]
     await ticks()
     closing = start(pool.close())
@@ -246,7 +246,7 @@ async def test_close_twice_and_from_several_tasks(server):
     pool = make_pool(server)
     await pool.open()
     holder = start(borrow(pool, 2))
-    await ticks(20)
+    await ticks(80)
     await asyncio.gather(*(pool.close() for _ in range(3)))
     await pool.close()
     assert await holder == 1

@@ -260,6 +260,7 @@ async def test_a_server_that_became_read_only_loses_all_connections(server, numb
         await fill(pool, 3)
         old = set(server.sessions)
         server.answer("UPDATE", error=FakeError(number, message), times=1)
+        server.answer("GLOBAL.read_only", rows=[(1,)])
         with pytest.raises(FakeError):
             await pool.execute("UPDATE t SET x = 1")
         await asyncio.sleep(1)

@@ -119,7 +119,6 @@ def params(server: Server, account: Account) -> ConnectParams:
         autocommit=True,
         ssl=None,
         connect_timeout=10.0,
-        track_session=False,
         connect_args={},
     )
 

@@ -19,7 +19,6 @@ PARAMS = ConnectParams(
     autocommit=True,
     ssl=None,
     connect_timeout=10.0,
-    track_session=False,
     connect_args={},
 )
 

@@ -7,7 +7,6 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from async_mysqlpool.drivers.base import ConnectParams
 from async_mysqlpool.wire.packets import COM_INIT_DB, COM_RESET_CONNECTION, Command
 
 from .cursor import FakeCursor, FakeStreamCursor
@@ -16,6 +15,8 @@ from .session import FakeError, Result, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+
+    from async_mysqlpool.drivers.base import ConnectParams
 
     from .gate import Gate
 
@@ -134,6 +135,7 @@ class FakeWire:
         self.status = 0
         self.doubt: str | None = None
         self.spent: str | None = None
+        self.in_transaction = False  # as the last reply said
         self.begin()
         self._connection = connection
         self._waiting: deque[tuple[list[Command], Callable[[Exception | None], None]]] = deque()
@@ -148,6 +150,7 @@ class FakeWire:
         session = self._connection.session
         self.touched = True
         self.unsafe = self.unsafe or self.harmless is None or not self.harmless(sql.encode())
+        self.in_transaction = session.in_transaction
         self.unheard = result is None
         if result is not None:
             self.changed = self.changed or session.changed
@@ -168,11 +171,6 @@ class FakeWire:
     def lost(self) -> bool:
         """Closed on either side."""
         return self._connection.closed or self._connection.session.noticed
-
-    @property
-    def in_transaction(self) -> bool:
-        """What the last reply said."""
-        return self._connection.session.in_transaction
 
     @property
     def in_step(self) -> bool:
@@ -217,6 +215,7 @@ class FakeWire:
         try:
             replies.result()
             self._connection.carry_out(commands)
+            self.in_transaction = self._connection.session.in_transaction
         except Exception as exc:  # noqa: BLE001  whatever the test has injected
             self._connection.close()
             return exc
@@ -276,13 +275,14 @@ class FakeConnection:
             await self._reach(self.server.execute)
             self.note(sql)
             self.wire.touched = True
-            result: Result | None = None
             try:
                 result, seconds = self.server.work(self.session, sql)
                 if seconds:
                     await self.server.busy(self.session, sql, seconds)
-            finally:
-                self.wire.heard(sql, result)
+            except BaseException:
+                self.wire.heard(sql, None)
+                raise
+            self.wire.heard(sql, result)
             return result
 
     @contextmanager
