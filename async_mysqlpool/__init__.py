@@ -4,15 +4,17 @@ The map: a file imports only from those before it.
 
     errors.py       every error of the pool
     events.py       what observers are told
+    wire/           what went over a connection, from its packets
     drivers/        the seam to the drivers: one file each, no policy
     config.py       options, defaults, checks
     client_options.py  X DevAPI's form of them
-    statements.py   what a statement may do to its session, as far as its text tells
-    session.py      what a clean session is, and how one is made clean again
+    baseline.py     the state that every borrower must find, and how it is learned
     entry.py        one physical connection as the pool sees it
+    session.py      how a session is made clean again, and when it is clean already
     stats.py        numbers, leases, and the sentences in errors
     semaphore.py    permits, first come, first served
     transaction.py  blocks and retries
+    guard.py        the driver's own objects, as a borrower may use them
     lease.py        what the borrower holds
     journal.py      counters, events, log lines
     opening.py      connecting: within a time, paced by a backoff

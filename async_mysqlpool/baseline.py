@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.drivers.base import is_server_error
+from async_mysqlpool.drivers.run import run
 from async_mysqlpool.wire.packets import COM_INIT_DB, COM_QUERY, COM_RESET_CONNECTION, Command, CommandFailedError
-from async_mysqlpool.wire.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

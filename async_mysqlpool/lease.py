@@ -7,15 +7,15 @@ a second task before a byte is written, and notes when a statement's reply may n
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from async_mysqlpool.entry import caller
 from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
+from async_mysqlpool.guard import Guarded, guarded
 from async_mysqlpool.transaction import catch_up, refuse_in_block, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Generator, Sequence
+    from collections.abc import Awaitable, Generator, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Self
@@ -258,36 +258,12 @@ class PooledConnection:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"{name!r}: private parts of the driver's connection are reached through .raw")
-        return _guarded(self, getattr(self.entry.raw, name))
+        return guarded(self, getattr(self.entry.raw, name))
 
     def __repr__(self) -> str:
         if self._entry is None:
             return f"<PooledConnection released, acquired at {self._site}>"
         return f"<PooledConnection {self._entry.connection_id} acquired at {self._site}>"
-
-
-class Guarded:
-    """An object of the driver's (a prepared statement, say) whose calls go through the lease's guard."""
-
-    __slots__ = ("_connection", "_target")
-
-    def __init__(self, connection: PooledConnection, target: Any) -> None:
-        self._connection = connection
-        self._target = target
-
-    def __getattr__(self, name: str) -> Any:
-        self._connection.entry  # noqa: B018  raises when the connection went back
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return _guarded(self._connection, getattr(self._target, name))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> Awaitable[None]:
-        return self.close()  # type: ignore[no-any-return]
 
 
 # A cursor looks into its connection: both are one lease.
@@ -301,6 +277,7 @@ class PooledCursor(Guarded):
     """The driver's cursor. Usable as ``async with conn.cursor()``, ``await conn.cursor()``, or as it is."""
 
     __slots__ = ("_buffered", "_pending")
+    _connection: PooledConnection
 
     def __init__(self, connection: PooledConnection, target: Any) -> None:
         self._connection = connection
@@ -434,48 +411,3 @@ class PooledCursor(Guarded):
         if self._pending:
             await self._ready()
         return self
-
-
-_END = object()  # of an iterator
-
-
-def _guarded(connection: PooledConnection, value: Any) -> Any:
-    """Plain values as they are; what can be called so that whatever it does, or gives, goes through the guard."""
-    if not callable(value) or isinstance(value, type):
-        return value
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        connection.check_free()
-        connection.entry.exposed = True  # it may change any setting of the driver's
-        return _covered(connection, value(*args, **kwargs))
-
-    return call
-
-
-def _covered(connection: PooledConnection, result: Any) -> Any:
-    """What a call of the driver's gives: nothing that speaks to the server is handed out as it is."""
-    if inspect.isawaitable(result):
-        return _awaited(connection, result)
-    if hasattr(result, "__anext__"):
-        return _iterated(connection, result)
-    return _owned(connection, result)
-
-
-async def _awaited(connection: PooledConnection, awaitable: Awaitable[Any]) -> Any:
-    return _covered(connection, await connection.run(awaitable))
-
-
-async def _iterated(connection: PooledConnection, iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """Each step of it is a call of its own."""
-    while (item := await connection.run(anext(iterator, _END))) is not _END:
-        yield _covered(connection, item)
-
-
-def _owned(connection: PooledConnection, result: Any) -> Any:
-    """The driver's connection is the borrowed one; its cursors and prepared statements get a guard."""
-    entry = connection._entry
-    if entry is not None and result is entry.raw:
-        return connection
-    if hasattr(result, "execute") and not isinstance(result, Guarded):
-        return Guarded(connection, result)
-    return result

@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.baseline import resets_all
+from async_mysqlpool.drivers.run import answered
 from async_mysqlpool.wire.packets import COM_PING, COM_QUERY, Command
-from async_mysqlpool.wire.run import answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable

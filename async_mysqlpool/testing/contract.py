@@ -17,8 +17,8 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from async_mysqlpool.drivers.run import run
 from async_mysqlpool.wire.packets import COM_INIT_DB, COM_QUERY, COM_RESET_CONNECTION, Command
-from async_mysqlpool.wire.run import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
