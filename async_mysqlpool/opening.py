@@ -90,7 +90,7 @@ class Connector:
         self._driver = driver
         self._config = config
         # `init_command` is ours to repeat after each reset, so the driver must not know of it.
-        self._connect_args = {k: v for k, v in config.connect_args.items() if k != "init_command"}
+        self.connect_args = {k: v for k, v in config.connect_args.items() if k != "init_command"}
         variables = dict(config.session_variables)
         if config.reset == "auto":
             variables[_TRACKER] = 1
@@ -201,7 +201,7 @@ class Connector:
             ssl=config.ssl,
             connect_timeout=config.connect_timeout,
             track_session=config.reset == "auto",
-            connect_args=self._connect_args,
+            connect_args=self.connect_args,
         )
 
     def _translated(self, exc: BaseException) -> ConnectError:
