@@ -319,6 +319,16 @@ class Capacity:
             if entry.state is not State.OPENING:
                 self.gone(entry, "shutdown")
 
+    def cut_sockets(self) -> None:
+        """All that can be done when the loop is closed: those who waited, and the pool's tasks, ended with it."""
+        while not self.idle.empty():
+            self.idle.get_nowait()
+        while self.entries:
+            entry = self.entries.pop()
+            entry.state = State.CLOSED
+            if entry.raw is not None:
+                self.driver.abort(entry.raw)
+
     # -- trouble --------------------------------------------------------------------------------------------------
 
     def note_failure(self, entry: Entry, error: BaseException) -> PoolError | None:

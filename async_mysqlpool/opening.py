@@ -105,7 +105,7 @@ class Connector:
         self._driver = driver
         self._config = config
         # `init_command` is ours to repeat after each reset, so the driver must not know of it.
-        self._connect_args = {k: v for k, v in config.connect_args.items() if k != "init_command"}
+        self.connect_args = {k: v for k, v in config.connect_args.items() if k != "init_command"}
         variables = dict(config.session_variables)
         if config.reset == "auto":
             variables[_TRACKER] = 1
@@ -273,7 +273,7 @@ class Connector:
             autocommit=config.autocommit,
             ssl=config.ssl,
             connect_timeout=config.connect_timeout,
-            connect_args=self._connect_args,
+            connect_args=self.connect_args,
         )
 
     def _translated(self, exc: BaseException) -> ConnectError:

@@ -10,7 +10,7 @@ import os
 import warnings
 import weakref
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from async_mysqlpool import forks, maintenance
@@ -74,6 +74,7 @@ class ConnectionPool(Queries):
     def __init__(self, dsn: str | None = None, /, **options: Unpack[Options]) -> None:
         self._life = _Life.NEW
         self._config = build_config(dsn, options)
+        self._scheme = "mariadb" if dsn is not None and dsn.startswith("mariadb") else "mysql"
         self._driver = load_driver(self._config.driver)
         self._name = self._config.pool_name
         self._min_size, self._max_size = self._config.min_size, self._config.max_size
@@ -234,8 +235,11 @@ class ConnectionPool(Queries):
         return True
 
     def terminate(self) -> None:
-        """Cut every connection at once, the borrowed ones as well. Needs no await; harmless when closed."""
-        if self._life in {_Life.OPEN, _Life.CLOSING}:
+        """Cut every connection at once, the borrowed ones as well. Needs no await and no loop; harmless when closed."""
+        if self._life in {_Life.OPEN, _Life.CLOSING} and self._capacity.loop.is_closed():
+            self._life = _Life.CLOSED
+            self._capacity.cut_sockets()
+        elif self._life in {_Life.OPEN, _Life.CLOSING}:
             self._life = _Life.CLOSED
             self._stop_maintenance()
             if self._closing is not None:
@@ -246,7 +250,7 @@ class ConnectionPool(Queries):
             self._life = _Life.CLOSED
 
     def _stop_maintenance(self) -> None:
-        if self._maintenance is not None and self._maintenance is not asyncio.current_task():
+        if self._maintenance is not None and self._maintenance is not asyncio.current_task(self._loop):
             self._maintenance.cancel()
 
     def maintain(self) -> float:
@@ -427,6 +431,23 @@ class ConnectionPool(Queries):
     def expire(self) -> None:
         """Replace every connection: idle ones now, borrowed ones as they come back."""
         self.ready().expire("expired")
+
+    def _add_client_flag(self, flag: int) -> float:
+        """Have connections opened with it from now on, the loop's time; those that are there are replaced.
+
+        For an integration that needs it. The flag belongs to the handshake: no session can be given it later.
+        """
+        arguments = dict(self._config.connect_args)
+        if arguments.get("client_flag", 0) & flag == flag:
+            return -math.inf
+        arguments["client_flag"] = arguments.get("client_flag", 0) | flag
+        self._config = replace(self._config, connect_args=arguments)
+        if self._life is not _OPEN:
+            return -math.inf
+        self._capacity.workers.connector.connect_args["client_flag"] = arguments["client_flag"]
+        with contextlib.suppress(WrongEventLoopError, RuntimeError):  # called from elsewhere: as they are met
+            self.expire()
+        return self._capacity.loop.time()
 
     async def check(self) -> None:
         """Ping every idle connection now and replace those that do not answer within `validation_timeout`."""

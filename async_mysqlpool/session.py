@@ -107,13 +107,11 @@ def is_clean(entry: Entry, mode: Reset) -> bool:
     session tracker must not have said otherwise; any doubt means reset.
     """
     wire, baseline = entry.wire, entry.baseline
-    if entry.exposed:
-        return False
-    if not wire.touched:
+    if not (wire.touched or entry.exposed):
         return True
     if mode == "none":
         return not entry.open_transaction
-    if mode != "auto" or baseline is None or not baseline.autocommit:
+    if mode != "auto" or entry.exposed or baseline is None or not baseline.autocommit:
         return False
     return wire.hears and not (wire.unsafe or wire.changed or wire.unheard or wire.in_transaction)
 

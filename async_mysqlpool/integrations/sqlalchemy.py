@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
 from sqlalchemy.dialects.mysql.asyncmy import MySQLDialect_asyncmy
+from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
 from sqlalchemy.dialects.mysql.mysqldb import MySQLExecutionContext_mysqldb
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.ext.asyncio import create_async_engine as _create_async_engine
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from async_mysqlpool import ConnectionPool, PooledConnection
 
 __all__ = ["create_async_engine"]
+
+# pyright: reportPrivateUsage=false
 
 _PASSED_OVER = (*(str(Path(path).parent) for path in (sqlalchemy.__file__, __file__)), str(contextlib.__file__))
 
@@ -62,16 +65,27 @@ def create_async_engine(pool: ConnectionPool, **engine_options: Any) -> AsyncEng
         )
     if refused := {"creator", "async_creator", "connect_args"} & engine_options.keys():
         raise TypeError(f"{', '.join(refused)}: pool {pool.name} connects; give its arguments to the pool")
+    config = pool._config
+    url = URL.create(
+        f"{pool._scheme}+pooled_{driver}",
+        config.user,
+        host=config.host,
+        port=config.port,
+        database=config.database,
+        query={"unix_socket": config.unix_socket} if config.unix_socket else {},
+    )
     # Users read the number of rows after the connection went back.
     execution_options = {"preserve_rowcount": True, **engine_options.pop("execution_options", {})}
     engine = _create_async_engine(
-        URL.create(f"mysql+pooled_{driver}"),
+        url,
         lender=pool,
         poolclass=NullPool,
         pool_reset_on_return=None,  # the pool resets
         execution_options=execution_options,
         **engine_options,
     )
+    dialect: Any = engine.sync_engine.dialect
+    dialect.since = pool._add_client_flag(dialect.create_connect_args(URL.create(url.drivername))[1]["client_flag"])
     event.listen(engine.sync_engine, "rollback", _abandon_stream)
     return engine
 
@@ -81,6 +95,8 @@ def _abandon_stream(conn: Connection) -> None:
     if conn.invalidated or conn.closed:
         return
     dbapi_connection: Any = conn.connection.dbapi_connection
+    if dbapi_connection is None:
+        return  # its user has invalidated or closed what get_raw_connection() gave
     lease: PooledConnection = dbapi_connection.driver_connection
     if not lease.detached and (lease.entry.wire.due or lease.owner.driver.has_unread(lease.entry.raw)):
         conn.invalidate()
@@ -109,18 +125,23 @@ class _Pooled(MySQLDialect_pymysql):
     def __init__(self, lender: ConnectionPool, **options: Any) -> None:
         super().__init__(**options)
         self._lender = lender
+        self.since = 0.0  # connections that are older lack what the engine has asked the pool for
         self._loop: asyncio.AbstractEventLoop
 
     # -- a connection begins ------------------------------------------------------------------------------------------
 
     def connect(self, *cargs: Any, **cparams: Any) -> Any:
-        """The arguments come from a URL that is empty."""
+        """The pool has the arguments; the URL is for those who look at it."""
         return super().connect(async_creator_fn=self._borrow)
 
     async def _borrow(self) -> PooledConnection:
         """SQLAlchemy relies on a transaction that begins by itself."""
         self._loop = asyncio.get_running_loop()
-        lease = await self._lender.acquire(site=_user())
+        site = _user()
+        lease = await self._lender.acquire(site=site)
+        while lease.entry.created_at <= self.since:
+            lease.discard()
+            lease = await self._lender.acquire(site=site)
         try:
             if lease.get_autocommit():
                 await lease.autocommit(False)
@@ -174,9 +195,18 @@ class _Aiomysql(_Pooled, MySQLDialect_aiomysql):
     supports_statement_cache = True
 
 
-_DIALECTS = {"asyncmy": _Asyncmy, "aiomysql": _Aiomysql}
-for _name, _dialect in _DIALECTS.items():
-    registry.register(f"mysql.pooled_{_name}", __name__, _dialect.__name__)
+class _AsyncmyMariaDB(MariaDBDialect, _Asyncmy):
+    supports_statement_cache = True
+
+
+class _AiomysqlMariaDB(MariaDBDialect, _Aiomysql):
+    supports_statement_cache = True
+
+
+_DIALECTS = {"asyncmy": (_Asyncmy, _AsyncmyMariaDB), "aiomysql": (_Aiomysql, _AiomysqlMariaDB)}
+for _name, (_mysql, _mariadb) in _DIALECTS.items():
+    registry.register(f"mysql.pooled_{_name}", __name__, _mysql.__name__)
+    registry.register(f"mariadb.pooled_{_name}", __name__, _mariadb.__name__)
 
 
 def _discard(lease: PooledConnection) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from async_mysqlpool.wire import packets
@@ -188,9 +190,14 @@ async def say_goodbye(transport: asyncio.Transport) -> None:
 
 def abort(transport: asyncio.Transport) -> None:
     """Close the socket at once."""
-    # "Event loop is closed", from a finalizer after asyncio.run: the transport's own finalizer closes the socket.
-    with contextlib.suppress(RuntimeError):
+    try:
         transport.abort()
+    except RuntimeError:  # "Event loop is closed", after asyncio.run: nobody does what this would schedule
+        with (
+            contextlib.suppress(Exception),  # uvloop has closed the socket with itself
+            socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as same,
+        ):
+            same.shutdown(socket.SHUT_RDWR)
 
 
 class _Goodbye(asyncio.Protocol):

@@ -89,6 +89,16 @@ async def test_a_transaction_is_committed_before_the_answer_and_rolled_back_by_a
         assert await database.fetch_value("SELECT GROUP_CONCAT(name) FROM items") == "kept"
 
 
+@pytest.mark.parametrize("end", ["close", "commit", "ROLLBACK", "CREATE TABLE IF NOT EXISTS made (id INT)"])
+async def test_an_endpoint_that_ends_its_transaction_itself_does_not_answer_201(
+    app: Running, database: ConnectionPool, end: str
+):
+    await database.execute("CREATE OR REPLACE TABLE items (name VARCHAR(20) PRIMARY KEY)")
+    async with client(app) as http:
+        assert (await http.post("/items/lost", params={"end": end})).status_code == 500
+    assert app.wait_for("TransactionError")
+
+
 async def test_a_mistake_in_the_program_is_a_500_and_tells_the_client_nothing(app: Running):
     async with client(app) as http:
         answer = await http.get("/misuse")

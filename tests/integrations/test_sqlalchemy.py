@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from running import A_HANG, ROOT, eventually
-from sqlalchemy import ForeignKey, String, func, insert, select, text, update
+from sqlalchemy import URL, ForeignKey, String, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SAWarning
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import create_async_engine as sqlalchemy_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
 
 from async_mysqlpool import AcquireTimeoutError, ConfigurationError, ConnectionPool, PoolClosedError, PooledConnection
@@ -217,13 +218,14 @@ async def test_results_can_be_read_after_the_connection_went_back(engine):
 
 
 async def test_streams(pool, sessions):
+    before = pool.stats().closed
     async with sessions.begin() as session:
         session.add_all([Author(name=str(number)) for number in range(1000)])
     async with sessions() as session:
         stream = await session.stream_scalars(select(Author).order_by(Author.id))
         assert [author.name async for author in stream] == [str(number) for number in range(1000)]
         assert await session.scalar(select(func.count()).select_from(Author)) == 1000
-    assert pool.stats().closed == {}
+    assert pool.stats().closed == before
 
 
 async def test_a_stream_that_is_abandoned_costs_its_connection_and_nobody_gets_its_rows(pool, engine):
@@ -562,3 +564,94 @@ OTHERS = ["pool_size", "max_overflow", "pool_timeout", "poolclass", "pool_reset_
 def test_options_of_a_second_pool_are_refused(driver, option):
     with pytest.raises(TypeError, match=option):
         create_async_engine(ConnectionPool(f"mysql+{driver}://localhost/test"), **{option: 5})
+
+
+# -- as SQLAlchemy's own engine ---------------------------------------------------------------------------------------
+
+
+def own_engine(server: Server, driver: str, scheme: str = "mysql") -> AsyncEngine:
+    """One without our pool, for comparison."""
+    query = {} if driver == "asyncmy" else {"charset": "utf8mb4"}
+    return sqlalchemy_engine(
+        URL.create(f"{scheme}+{driver}", USER, PASSWORD, server.host, server.port, server.database, query)
+    )
+
+
+async def rows_of_an_update_that_changes_nothing(engine: AsyncEngine) -> int:
+    async with engine.begin() as conn:
+        return (await conn.execute(update(Author).values(name=Author.name))).rowcount
+
+
+@pytest.mark.parametrize("opened", ["before", "after", "with a borrower"])
+async def test_rowcount_is_the_number_of_rows_found(pools, pool, engine, driver, server, outside, opened):
+    async with engine.begin() as conn:
+        await conn.execute(insert(Author).values(name="Ada"))
+    await pool.close()
+    if opened == "after":
+        pool = ConnectionPool(server.dsn(driver, user=USER, password=PASSWORD), max_size=2)
+        engine = create_async_engine(pool)
+        await pool.open()
+    else:
+        pool = await pools(max_size=2)
+        held = await pool.acquire() if opened == "with a borrower" else None
+        await pool.fetch_value("SELECT 1")
+        engine = create_async_engine(pool)
+        if held is not None:
+            await held.close()
+    for _ in range(3):
+        assert await rows_of_an_update_that_changes_nothing(engine) == 1
+        assert await pool.execute("UPDATE sa_author SET name = name") == 1  # raw borrowers see the same
+    await pool.close()
+
+
+async def test_a_flush_that_changes_nothing_is_no_stale_data(sessions):
+    async with sessions.begin() as session:
+        session.add(Author(name="Ada"))
+    async with sessions.begin() as session:
+        author = await session.scalar(select(Author))
+        await session.execute(text("UPDATE sa_author SET name = 'Bob'"))
+        author.name = "Bob"  # what is there already
+
+
+async def test_two_engines_on_one_pool_do_not_replace_each_others_connections(pool, engine):
+    before = await raw_id(pool)
+    other = create_async_engine(pool)
+    assert await rows_of_an_update_that_changes_nothing(other) == 0
+    assert await raw_id(pool) == before
+
+
+async def what_happens(engine: AsyncEngine, raw_method: str, then: str) -> str | None:
+    async with engine.connect() as conn:
+        await conn.execute(text("SELECT 1"))
+        raw = await conn.get_raw_connection()
+        result = await conn.run_sync(lambda _: getattr(raw, raw_method)())
+        assert result is None
+        try:
+            await getattr(conn, then)()
+        except Exception as exc:
+            return type(exc).__name__
+        return None
+
+
+@pytest.mark.parametrize("raw_method", ["invalidate", "close"])
+@pytest.mark.parametrize("then", ["rollback", "commit", "close"])
+async def test_after_the_raw_connection_was_ended(server, driver, pool, engine, raw_method, then):
+    own = own_engine(server, driver)
+    assert await what_happens(engine, raw_method, then) == await what_happens(own, raw_method, then)
+    await own.dispose()
+    async with engine.connect() as conn:
+        assert await conn.scalar(text("SELECT 1")) == 1
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
+async def test_name_and_url(server, driver, outside, scheme):
+    dsn = server.dsn(driver, user=USER, password=PASSWORD).replace("mysql", scheme, 1)
+    async with ConnectionPool(dsn) as pool:
+        engine = create_async_engine(pool)
+        assert engine.dialect.name == engine.url.get_backend_name() == scheme
+        url = engine.url
+        assert (url.host, url.port, url.username) == (server.host, server.port, USER)
+        assert (url.database, url.password) == (server.database, None)
+        if server.flavor == scheme or scheme == "mysql":
+            async with engine.connect() as conn:
+                assert await conn.scalar(text("SELECT 1")) == 1

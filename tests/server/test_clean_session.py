@@ -65,8 +65,9 @@ async def found_after(pool, admin, new, statements, reused=True):
 
 
 async def test_new_connection_is_what_the_driver_opens(adapter, params, pools):
-    """The pool's own set-up changes nothing that nobody asked for."""
+    """The pool's own set-up changes nothing that nobody asked for, but for the collation: that is the server's own."""
     raw = await adapter.connect(params)
+    await adapter.execute(raw, f"SET NAMES {params.charset}")
     plain = await state(partial(adapter.execute, raw), adapter.error_number, adapter.connection_id(raw))
     await adapter.close(raw)
     assert difference(plain, await seen_by_borrower(await pools())) == {}

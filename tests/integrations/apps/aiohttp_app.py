@@ -5,7 +5,7 @@ import socket
 from contextlib import suppress
 
 from aiohttp import web
-from work import add_item, in_use, query
+from work import add_item, end_it, in_use, query
 
 from async_mysqlpool import ConnectionPool
 from async_mysqlpool.integrations.aiohttp import get_pool, health_routes, pool_context, pool_errors
@@ -36,6 +36,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 async def add(request: web.Request) -> web.Response:
     async with get_pool(request).transaction() as conn:
         await add_item(conn, request.match_info["name"])
+        await end_it(conn, request.query.get("end", ""))
         if "fail" in request.query:
             raise web.HTTPConflict
     return web.Response(status=201)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-from work import add_item, in_use, query
+from work import add_item, end_it, in_use, query
 
 from async_mysqlpool import ConnectionPool, PooledConnection
 from async_mysqlpool.integrations.fastapi import (
@@ -122,8 +122,9 @@ async def background(seconds: float, conn: Connection, pool: Pool, tasks: Backgr
 
 
 @app.post("/items/{name}", status_code=201)
-async def add(name: str, conn: Transaction, fail: bool = False) -> str:
+async def add(name: str, conn: Transaction, fail: bool = False, end: str = "") -> str:
     await add_item(conn, name)
+    await end_it(conn, end)
     if fail:
         raise HTTPException(409, "no, rather not")
     return name

@@ -9,7 +9,7 @@ from litestar.background_tasks import BackgroundTask
 from litestar.exceptions import HTTPException
 from litestar.logging import LoggingConfig
 from litestar.response import Response, Stream
-from work import add_item, in_use, query
+from work import add_item, end_it, in_use, query
 
 from async_mysqlpool import ConnectionPool, PooledConnection
 from async_mysqlpool.integrations.litestar import (
@@ -61,8 +61,9 @@ async def background(seconds: float, request: Request) -> Response[None]:
 
 
 @post("/items/{name:str}")
-async def add(name: str, tx: PooledConnection, fail: bool = False) -> None:
+async def add(name: str, tx: PooledConnection, fail: bool = False, end: str = "") -> None:
     await add_item(tx, name)
+    await end_it(tx, end)
     if fail:
         raise HTTPException(status_code=409)
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
-from work import add_item, in_use, query
+from work import add_item, end_it, in_use, query
 
 from async_mysqlpool import ConnectionPool
 from async_mysqlpool.integrations.starlette import (
@@ -52,6 +52,7 @@ async def background(request: Request) -> Response:
 async def add(request: Request) -> Response:
     async with get_pool(request).transaction() as conn:
         await add_item(conn, request.path_params["name"])
+        await end_it(conn, request.query_params.get("end", ""))
         if "fail" in request.query_params:
             raise HTTPException(409)
     return Response(status_code=201)

@@ -23,5 +23,16 @@ async def add_item(conn: PooledConnection, name: str) -> None:
         await cursor.execute("INSERT INTO items (name) VALUES (%s)", (name,))
 
 
+async def end_it(conn: PooledConnection, how: str) -> None:
+    """What an endpoint should leave to its transaction block."""
+    if how == "close":
+        await conn.close()
+    elif how == "commit":
+        await conn.commit()
+    elif how:
+        async with conn.cursor() as cursor:
+            await cursor.execute(how)
+
+
 def in_use(pool: ConnectionPool) -> dict[str, object]:
     return {"in_use": pool.stats().in_use, "waiting": pool.waiting, "leases": [str(lease) for lease in pool.leases()]}
