@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from async_mysqlpool.drivers import pipeline
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Sequence
 
     from async_mysqlpool.drivers.base import Command
@@ -82,12 +81,3 @@ class TransportDriver(ABC):
         if transport is not None:
             await pipeline.say_goodbye(transport)
         self.abort(raw)
-
-
-def default_context(choice: bool | ssl.SSLContext | None) -> ssl.SSLContext | None:
-    """The context for `ssl=True`: server certificate and host name are verified."""
-    if choice is True:
-        import ssl
-
-        return ssl.create_default_context()
-    return choice or None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
+from certificates import Authority
 from kit import HANG, Account, Admin, eventually, on_demand
 
 from async_mysqlpool import ConfigurationError, ConnectionPool
@@ -29,6 +30,8 @@ _OPTIONS: dict[str, dict[str, object]] = {
     "": {},
     "latin1": {"character_set_server": "latin1"},
     "broken": {},
+    "tls": {},  # `authority` signs its certificate
+    "plain": {"tls_version": ""},  # of MySQL; MariaDB has no certificate unless given one
 }
 _numbers = itertools.count(1)
 
@@ -64,12 +67,22 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Callable[[str], Server]]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signs the certificates of servers that are called "-tls"."""
+    return Authority(tmp_path_factory.mktemp("certificates") / "ours")
+
+
+@pytest.fixture(scope="session")
+def servers(authority: Authority) -> Iterator[Callable[[str], Server]]:
     """A server by name ("mysql", "mysql-latin1", ...), started when first asked for, and ours until the end."""
 
     def start(name: str) -> Server:
         flavor, _, variant = name.partition("-")
-        return start_server(flavor, options=_OPTIONS[variant])
+        options = _OPTIONS[variant]
+        if variant == "tls":
+            certificate, key = authority.certificate("127.0.0.1", "localhost")
+            options = {"ssl_cert": certificate, "ssl_key": key, "ssl_ca": authority.file}
+        return start_server(flavor, options=options)
 
     with on_demand(start) as get:
         yield get
