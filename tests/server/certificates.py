@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import ssl
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 if TYPE_CHECKING:
     from pathlib import Path
 
-_DAY = datetime.timedelta(days=1)
+_DAY = dt.timedelta(days=1)
 
 
 class Authority:
@@ -41,7 +41,7 @@ class Authority:
         self.file = self._write("ca.pem", self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def certificate(self, *names: str, days: int = 1) -> tuple[Path, Path]:
-        """Files with a certificate for these names, or addresses, and with its key; with `days` below 0 one that has expired."""
+        """Files with a certificate for these names or addresses, and with its key; `days` below 0: it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]), key, days)
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), False)
@@ -74,7 +74,7 @@ class Authority:
         return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
     def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, days: int = 1) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
             x509.CertificateBuilder()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,8 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import Self
+
+    _Read = Callable[[int], Awaitable[bytes]]
+    _Write = Callable[[bytes], Awaitable[None]]
 
 SALT = b"abcdefghijklmnopqrst"
 OK = b"\0\0\0\x02\0\0\0"
@@ -73,36 +77,74 @@ class Impostor:
         self.secret: list[bytes] = []
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
-        self.host, self.port = self._server.sockets[0].getsockname()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        self.host, self.port = self._listener.getsockname()
+        self._tasks = {asyncio.create_task(self._listen())}
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._listener.close()
 
     def knows(self, password: str) -> bool:
         """Whether the password can be read from what came in plain text, or encrypted with the key that we gave out."""
         wanted = password.encode()
         return any(wanted in packet or wanted in _decrypted(packet) for packet in self.plain)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.attempts += 1
-        with suppress(OSError, EOFError):
-            writer.write(self._first)
-            heard, replies = self.plain, iter(self._replies)
-            while True:
-                header = await reader.readexactly(4)
-                packet = await reader.readexactly(int.from_bytes(header[:3], "little"))
-                heard.append(packet)
-                if len(packet) == 32 and self._tls is not None and heard is self.plain:
-                    await writer.start_tls(self._tls)
-                    heard = self.secret
-                    continue
-                reply = next(replies, None)
-                if reply is not None:
-                    writer.write(_framed(reply, header[3] + 1))
+    async def _listen(self) -> None:
+        while True:
+            client, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+            self.attempts += 1
+            self._tasks.add(asyncio.create_task(self._talk(client)))
+
+    async def _talk(self, client: socket.socket) -> None:
+        """Byte by byte at first: what belongs to TLS must not be read before TLS is there to read it."""
+        loop = asyncio.get_running_loop()
+
+        async def read(count: int) -> bytes:
+            data = b""
+            while len(data) < count:
+                more = await loop.sock_recv(client, count - len(data))
+                if not more:
+                    raise EOFError
+                data += more
+            return data
+
+        async def write(data: bytes) -> None:
+            await loop.sock_sendall(client, data)
+
+        with client, suppress(OSError, EOFError):
+            await write(self._first)
+            await self._converse(read, write, self.plain)
+            reader = asyncio.StreamReader()
+            protocol = asyncio.StreamReaderProtocol(reader)
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, client, ssl=self._tls)
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+
+            async def write_inside(data: bytes) -> None:
+                writer.write(data)
+
+            try:
+                await self._converse(reader.readexactly, write_inside, self.secret)
+            finally:
+                transport.abort()
         self.closed += 1
-        writer.close()
+
+    async def _converse(self, read: _Read, write: _Write, heard: list[bytes]) -> None:
+        """Until the client asks for TLS, or hangs up."""
+        replies = iter(self._replies)
+        while True:
+            header = await read(4)
+            packet = await read(int.from_bytes(header[:3], "little"))
+            heard.append(packet)
+            if len(packet) == 32 and self._tls is not None and heard is self.plain:
+                return
+            reply = next(replies, None)
+            if reply is not None:
+                await write(_framed(reply, header[3] + 1))
 
 
 def _framed(payload: bytes, number: int) -> bytes:
@@ -111,7 +153,7 @@ def _framed(payload: bytes, number: int) -> bytes:
 
 def _decrypted(packet: bytes) -> bytes:
     with suppress(ValueError):
-        scheme = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303
+        scheme = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)
         mixed = _OWN_KEY.decrypt(packet, scheme)
         return bytes(byte ^ SALT[place % len(SALT)] for place, byte in enumerate(mixed))
     return b""

@@ -35,7 +35,7 @@ def contexts(authority, stranger, monkeypatch):
     nameless = authority.context()
     nameless.check_hostname = False
     old = authority.context()
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     return {
         "None": None, "False": False, "True": True, "ours": authority.context(), "theirs": stranger.context(),
@@ -62,7 +62,7 @@ async def refusal(pool_options, dsn):
     return str(caught.value)
 
 
-# -- real servers: what is encrypted, and who is believed ----------------------------------------------------------------
+# -- real servers: what is encrypted, and who is believed ------------------------------------------------------------
 
 MISMATCH = "for another name: connect to a host that it names"
 UNTRUSTED = "check who signed the server's certificate"
@@ -71,7 +71,8 @@ OFFERED = [
     ("None", "127.0.0.1", True), ("None", "127.0.0.2", True), ("False", "127.0.0.1", False),
     ("True", "127.0.0.1", True), ("True", "localhost", True), ("True", "127.0.0.2", MISMATCH),
     ("ours", "127.0.0.1", True), ("ours", "127.0.0.2", MISMATCH), ("theirs", "127.0.0.1", UNTRUSTED),
-    ("unverified", "127.0.0.2", True), ("nameless", "127.0.0.2", True), ("old", "127.0.0.1", "no kind of TLS in common"),
+    ("unverified", "127.0.0.2", True), ("nameless", "127.0.0.2", True),
+    ("old", "127.0.0.1", "no kind of TLS in common"),
 ]  # fmt: skip
 
 
@@ -155,7 +156,7 @@ async def test_a_reconnect_of_the_drivers_own_is_a_login_like_any_other(adapter,
         assert not impostor.knows(params.password)
 
 
-# -- somebody in the middle ----------------------------------------------------------------------------------------------
+# -- somebody in the middle ------------------------------------------------------------------------------------------
 
 FULL = b"\x01\x04"
 KEY = b"\x01" + PUBLIC_KEY
@@ -231,7 +232,8 @@ async def _told_one_with_tls(driver, choice, names, signer, injected=b"", days=1
     ("choice", "name", "signer", "days", "words"),
     [
         ("True", "127.0.0.1", "stranger", 1, UNTRUSTED), ("True", "other.test", "authority", 1, MISMATCH),
-        ("True", "127.0.0.1", "authority", -1, "until when it is valid"), ("ours", "127.0.0.1", "stranger", 1, UNTRUSTED),
+        ("True", "127.0.0.1", "authority", -1, "until when it is valid"),
+        ("ours", "127.0.0.1", "stranger", 1, UNTRUSTED),
         ("ours", "other.test", "authority", 1, MISMATCH), ("theirs", "127.0.0.1", "authority", 1, UNTRUSTED),
     ],
 )  # fmt: skip
@@ -259,7 +261,7 @@ async def test_what_is_said_before_tls_does_not_count_inside(authority, contexts
         assert not any(PASSWORD.encode() in packet for packet in impostor.secret)
 
 
-# -- where clear text may be sent ----------------------------------------------------------------------------------------
+# -- where clear text may be sent ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("choice", ["None", "True", "ours", "unverified"])
@@ -300,7 +302,7 @@ async def test_clear_text_that_was_asked_for_by_name(driver):
         assert await eventually(lambda: impostor.knows(PASSWORD))
 
 
-# -- what answers is no MySQL --------------------------------------------------------------------------------------------
+# -- what answers is no MySQL ----------------------------------------------------------------------------------------
 
 BANNERS = {
     "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
@@ -349,7 +351,7 @@ async def test_a_server_that_falls_silent_in_the_handshake_leaves_no_socket(auth
             await closed.wait()
 
 
-# -- accounts and names --------------------------------------------------------------------------------------------------
+# -- accounts and names ----------------------------------------------------------------------------------------------
 
 CHANNELS = {
     "TLS": {"ssl": None}, "socket": {"unix_socket": True}, "hidden": {"ssl": None}, "plain": {"ssl": False},
