@@ -97,7 +97,8 @@ class PoolConfig:
         charset: connection character set.
         collation: of the connection; None: the server's own for `charset`.
         autocommit: None leaves the server's default.
-        ssl: True for a verifying default context, or an `ssl.SSLContext`.
+        ssl: True: TLS with a verified certificate and name; an `ssl.SSLContext`: TLS as it says; None: TLS where the
+            server offers it, unverified; False: never TLS.
         connect_args: anything else, for the driver's own connect function, unchanged.
     """
 
@@ -255,10 +256,10 @@ def _unknown(key: str) -> str:
     return f"unknown option {key!r}: options for the driver itself go into connect_args={{{key!r}: ...}}"
 
 
-def _check(key: str, value: object) -> None:
+def _check(key: str, value: object, shown: str | None = None) -> None:
     wanted, fits = _FIELDS[key]
     if not fits(value):
-        shown = "a secret" if key == "password" else repr(value)
+        shown = shown or ("a secret" if key == "password" else repr(value))
         raise ConfigurationError(f"{key} must be {wanted}, not {shown}")
 
 
@@ -277,16 +278,26 @@ def _check_together(config: PoolConfig) -> None:
 
 
 def _parse_dsn(dsn: str) -> dict[str, Any]:
-    """``mysql+driver://user:password@host:port/database?option=value``, every part percent-encoded where needed."""
+    """``mysql+driver://user:password@host:port/database?option=value``, every part percent-encoded where needed.
+
+    No error quotes a value, or a name that may be no option: a password that is not encoded spills into any part.
+    """
+    dsn = dsn.strip()
+    scheme, separator, rest = dsn.partition("://")
+    scheme = scheme.lower()
+    base, _, driver = scheme.partition("+")
+    if base not in {"mysql", "mariadb"} or not separator:
+        found = f"{scheme}://" if separator and re.fullmatch(r"[a-z0-9+]{1,30}", scheme) else "a text without a scheme"
+        raise ConfigurationError(f"a DSN starts with mysql:// or mysql+asyncmy://, this one is {found}")
+    if _is_spilt(rest):
+        raise ConfigurationError(f"the DSN cannot be read: {_ENCODE}")
     try:
         parts = urlsplit(dsn)
         port = parts.port
-    except ValueError as exc:
-        raise ConfigurationError(f"the DSN cannot be read: {_mask(str(exc))}") from None
-    scheme, _, driver = parts.scheme.partition("+")
-    if scheme not in {"mysql", "mariadb"} or not dsn.partition("://")[1]:
-        found = f"{parts.scheme}://" if parts.scheme else "a text without a scheme"
-        raise ConfigurationError(f"a DSN starts with mysql:// or mysql+asyncmy://, this one is {found}")
+    except ValueError:
+        raise ConfigurationError(
+            f"the DSN cannot be read: host or port make no sense; if they are a part of the password, {_ENCODE}"
+        ) from None
     given = {
         "driver": driver,
         "host": parts.hostname,
@@ -299,9 +310,27 @@ def _parse_dsn(dsn: str) -> dict[str, Any]:
     for key, text in parse_qsl(parts.query, keep_blank_values=True):
         ours = "database" if key == "db" else key
         if ours not in _FIELDS:
-            raise ConfigurationError(f"in the DSN: {_unknown(key)}")
+            raise ConfigurationError(f"in the DSN: {_unknown(key) if key.isidentifier() else _NO_NAME}")
         result[ours] = _from_text(ours, text)
+    for key, value in result.items():
+        _check(key, value, shown="what it says")
     return result
+
+
+_ENCODE = (
+    "percent-encode : / ? # [ ] @ % in user and password (urllib.parse.quote(password, safe='')), or pass password=..."
+)
+_NO_NAME = f"what stands for an option there is no option's name (not shown: it may be part of a password); {_ENCODE}"
+
+
+def _is_spilt(rest: str) -> bool:
+    """Whether something that should have been encoded ended the part of a DSN that it belongs to."""
+    if "#" in rest or any(ord(character) < 0x20 for character in rest):
+        return True
+    authority, *after = re.split(r"[/?]", rest, maxsplit=1)
+    if "@" not in authority:
+        return "@" in rest
+    return "@" in re.sub(r"=[^&]*", "", "".join(after))  # an option's value may hold one
 
 
 def _from_text(key: str, text: str) -> object:
@@ -314,7 +343,7 @@ def _from_text(key: str, text: str) -> object:
     if key in _FLAG_FIELDS:
         if lowered in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
             return lowered in {"true", "1", "yes", "on"}
-        raise ConfigurationError(f"in the DSN: {key} must be true or false, not {text!r}")
+        raise ConfigurationError(f"in the DSN: {key} must be true or false")
     if key in _TEXT_FIELDS:
         return text
     try:
@@ -323,9 +352,4 @@ def _from_text(key: str, text: str) -> object:
         try:
             return float(text)
         except ValueError:
-            raise ConfigurationError(f"in the DSN: {key} must be a number, not {text!r}") from None
-
-
-def _mask(text: str) -> str:
-    """A message of the standard library about a DSN may quote the part with the password."""
-    return re.sub(r":[^:@/\s]+@", ":***@", text)
+            raise ConfigurationError(f"in the DSN: {key} must be a number") from None

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import math
 import random
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -287,9 +288,10 @@ class Connector:
             return ServerUnavailableError(
                 f"no connection as {where} within connect_timeout={config.connect_timeout:g} s"
             )
-        if isinstance(exc, (OSError, EOFError)) or is_unavailable(number):
+        advice = _tls_advice(exc)
+        if not advice and (isinstance(exc, (OSError, EOFError)) or is_unavailable(number)):
             return ServerUnavailableError(f"cannot connect as {where}: {_reason(exc)}")
-        return ConnectError(f"cannot connect as {where}: {_reason(exc)}")
+        return ConnectError(f"cannot connect as {where}: {_reason(exc)}{advice}")
 
 
 def is_to_end(exc: BaseException) -> bool:
@@ -304,6 +306,28 @@ def again(error: ConnectError) -> ConnectError:
     copy = type(error)(*error.args)
     copy.__cause__ = error.__cause__
     return copy
+
+
+# Python's name for what ended a TLS handshake, and what to check. Others (a broken record) may be the network's doing.
+_TLS_ADVICE = {
+    r"CERTIFICATE_VERIFY_FAILED.* mismatch": "the certificate is for another name: connect to a host that it names",
+    r"CERTIFICATE_VERIFY_FAILED": "check who signed the server's certificate, and until when it is valid; for an "
+    "authority of your own: ssl=ssl.create_default_context(cafile=...)",
+    r"CERT|UNKNOWN_CA": "the server wants another certificate of ours: SSLContext.load_cert_chain(...)",
+    r"VERSION|PROTOCOL|CIPHER|HANDSHAKE_FAILURE|TOO_SMALL|INSUFFICIENT": "client and server have no kind of TLS in "
+    "common: check the server's tls_version and ssl_cipher; ssl=False does without TLS",
+}
+
+
+def _tls_advice(exc: BaseException | None) -> str:
+    """What to check when TLS cannot work, however often it is tried. Drivers keep its error as a cause, or as text."""
+    while exc is not None:
+        if found := re.search(r"\[SSL: .*", str(exc)):
+            for pattern, advice in _TLS_ADVICE.items():
+                if re.search(pattern, found[0]):
+                    return f"; {advice}"
+        exc = exc.__cause__
+    return ""
 
 
 def _reason(exc: Any) -> str:

@@ -14,6 +14,8 @@ from async_mysqlpool.testing import start_server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from certificates import Authority
+
     from async_mysqlpool.events import Event
     from async_mysqlpool.testing import Server
 
@@ -25,6 +27,8 @@ _OPTIONS: dict[str, dict[str, object]] = {
     "": {},
     "latin1": {"character_set_server": "latin1"},
     "broken": {"max_connections": 700},  # tests stop, kill and freeze it
+    "tls": {},  # `authority` signs its certificate
+    "plain": {"tls_version": ""},  # of MySQL; MariaDB has no certificate unless given one
 }
 
 
@@ -37,7 +41,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Callable[[str], Server]]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signs the certificates of servers that are called "-tls"."""
+    from certificates import Authority
+
+    return Authority(tmp_path_factory.mktemp("certificates") / "ours")
+
+
+@pytest.fixture(scope="session")
+def servers(authority: Authority) -> Iterator[Callable[[str], Server]]:
     """A server by name ("mysql", "mysql-latin1", ...), started when first asked for, and ours until the end.
 
     Nobody else uses it while a test runs: every process of a run in parallel has its own.
@@ -46,7 +58,11 @@ def servers() -> Iterator[Callable[[str], Server]]:
 
     def start(name: str) -> Server:
         flavor, _, variant = name.partition("-")
-        return start_server(flavor, options=_OPTIONS[variant])
+        options = _OPTIONS[variant]
+        if variant == "tls":
+            certificate, key = authority.certificate("127.0.0.1", "localhost")
+            options = {"ssl_cert": certificate, "ssl_key": key, "ssl_ca": authority.file}
+        return start_server(flavor, options=options)
 
     with on_demand(start) as get:
         yield get

@@ -74,8 +74,10 @@ def _settings(connection: Mapping[str, Any]) -> dict[str, Any]:
         given["unix_socket"] = given.pop("socket")
     if "connect_timeout" in given:
         given["connect_timeout"] /= 1000
-    mode = str(given.pop("ssl_mode", "disabled")).lower()
-    if mode != "disabled" or any(key.startswith(("ssl_", "tls_")) for key in given):
+    if str(given.get("ssl_mode")).lower() == "disabled":
+        del given["ssl_mode"]
+        given["ssl"] = False
+    if any(key.startswith(("ssl_", "tls_")) for key in given):
         raise OptionError("TLS is configured by ssl=True, or ssl=an ssl.SSLContext, instead of ssl-mode, ssl-ca, ...")
     return given
 

@@ -1,7 +1,7 @@
 """aiomysql.
 
 Private parts used besides the family's, seen in 0.3.2: `Connection._connect`, `._reader`, `._writer`,
-`_ContextManager._coro`, `StreamReader._buffer`.
+`_ContextManager._coro`, `StreamReader._buffer`; for logging in also those that `login.oversee` names.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import aiomysql  # pyright: ignore[reportMissingTypeStubs]  it has none
-from pymysql.err import MySQLError
+from pymysql.err import InternalError, MySQLError
 
 from async_mysqlpool.drivers.family import PyMySQLFamily
-from async_mysqlpool.drivers.transport import default_context
+from async_mysqlpool.drivers.login import Names, login_of, oversee
 from async_mysqlpool.wire.transport import abort
 
 if TYPE_CHECKING:
     import asyncio
 
     from async_mysqlpool.drivers.base import ConnectParams, Driver
+
+_NAMES = Names(flags="client_flag", plugin="_server_auth_plugin", read="_read_packet")
 
 
 # Attributes that are the conversation itself, or the state that the family's part looks after.
@@ -44,15 +46,15 @@ class AiomysqlDriver(PyMySQLFamily):
             host=params.host,
             port=params.port,
             user=params.user,
-            password=params.password,
+            password=params.password.encode().decode("latin1"),  # which the driver makes bytes of
             db=params.database,
             unix_socket=params.unix_socket,
             charset=params.charset,
             autocommit=params.autocommit,
-            ssl=default_context(params.ssl),
             connect_timeout=params.connect_timeout,
             **self.arguments(params),
         )
+        oversee(raw, login_of(raw, params), _NAMES, InternalError)
         try:
             await raw._connect()
         except BaseException:

@@ -1,25 +1,28 @@
 """asyncmy.
 
 Private parts used besides the family's, seen in 0.2.18: `Connection._transport`, `._proto` (`length`, `pos`),
-`._stream_broken`, `._stmt_cache`, `._unpreparable`, `._client_flag`.
+`._stream_broken`, `._stmt_cache`, `._unpreparable`, `._client_flag`; for logging in also those that `login.oversee`
+names.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import asyncmy
+from asyncmy.connection import Connection
 from asyncmy.cursors import SSCursor
-from asyncmy.errors import MySQLError
+from asyncmy.errors import InternalError, MySQLError
 
 from async_mysqlpool.drivers.family import PyMySQLFamily
-from async_mysqlpool.drivers.transport import default_context
+from async_mysqlpool.drivers.login import Names, login_of, oversee
 from async_mysqlpool.wire.transport import BufferedWire, abort
 
 if TYPE_CHECKING:
     import asyncio
 
     from async_mysqlpool.drivers.base import ConnectParams, Driver
+
+_NAMES = Names(flags="_client_flag", plugin="_auth_plugin_name", read="read_packet")
 
 
 # Attributes that are the conversation itself, or the state that the family's part looks after.
@@ -43,20 +46,22 @@ class AsyncmyDriver(PyMySQLFamily):
 
     async def connect(self, params: ConnectParams) -> Any:
         """The driver's own connect closes its socket when it is cancelled."""
-        connect = cast("Any", asyncmy).connect  # typed more narrowly than it works
-        return await connect(
+        connection_class: Any = Connection
+        raw = connection_class(
             host=params.host,
             port=params.port,
             user=params.user,
-            password=params.password,
+            password=params.password.encode(),  # of a text, the driver would make latin-1
             database=params.database,
             unix_socket=params.unix_socket,
             charset=params.charset,
             autocommit=params.autocommit,
-            ssl=default_context(params.ssl),
             connect_timeout=params.connect_timeout,
             **self.arguments(params),
         )
+        oversee(raw, login_of(raw, params), _NAMES, InternalError)
+        await raw.connect()
+        return raw
 
     def transport(self, raw: Any) -> asyncio.Transport | None:
         """Its own attribute."""

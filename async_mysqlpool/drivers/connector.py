@@ -1,21 +1,27 @@
 """mysql.connector.aio, Oracle's own driver.
 
-Private parts used, seen in 26.10: `MySQLConnection._do_handshake`, `._handshake`, `._ssl_disabled`, `._socket`
-(`_reader`, `_writer`), `._handle_server_status`, `._charset`, `._autocommit`, `._time_zone`, `._sql_mode`,
-`._in_transaction`, `._have_next_result`, `._cursors`, `StreamReader._buffer`.
+Private parts used, seen in 26.10: `MySQLConnection._do_handshake`, `._do_auth`, `._handshake`, `._ssl_disabled`,
+`._client_flags`, `._unix_socket`, `._host`, `._socket` (`_reader`, `_writer`, `_netbroker`), `._handle_server_status`,
+`._charset`, `._autocommit`, `._time_zone`, `._sql_mode`, `._in_transaction`, `._have_next_result`, `._cursors`,
+`StreamReader._buffer`.
 """
 
 from __future__ import annotations
 
 import math
-import ssl
+import struct
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mysql.connector.aio import MySQLConnection
 from mysql.connector.aio.cursor import MySQLCursorBuffered
+from mysql.connector.aio.network import NetworkBrokerPlain
 from mysql.connector.constants import ClientFlag
-from mysql.connector.errors import Error
+from mysql.connector.errors import DatabaseError, Error
+from mysql.connector.network import PACKET_HEADER_LENGTH
 
+from async_mysqlpool.drivers.login import Login, LoginRefusedError, default_context, not_mysql
 from async_mysqlpool.drivers.settings import put_back, take
 from async_mysqlpool.drivers.transport import TransportDriver
 from async_mysqlpool.wire.packets import CLIENT_SESSION_TRACK
@@ -23,7 +29,8 @@ from async_mysqlpool.wire.transport import abort
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    import ssl
+    from collections.abc import Generator, Sequence
 
     from async_mysqlpool.drivers.base import ConnectParams, Driver
 
@@ -40,14 +47,90 @@ _RUNTIME = frozenset({
 _COLLATIONS = {"utf8mb4": "utf8mb4_general_ci"}
 
 
+class _Broker(NetworkBrokerPlain):
+    """The driver's reader of packets, that does not wait for the rest of what is none: a greeting is number 0."""
+
+    @staticmethod
+    def get_header(pkt: bytes) -> tuple[int, int]:
+        length, number = NetworkBrokerPlain.get_header(pkt)
+        if number:
+            raise not_mysql()
+        return length, number
+
+    def plain(self) -> NetworkBrokerPlain:
+        """The driver's own, for what follows."""
+        plain = NetworkBrokerPlain()
+        plain._pktnr = self._pktnr
+        return plain
+
+
 class _Connection(MySQLConnection):
-    """The driver's, that can live with a server without TLS, where it looks at a cipher that is not there."""
+    """The driver's, whose logins are read along with."""
+
+    login = Login(None)
+    own_tls = False  # configured by the driver's own options
 
     async def _do_handshake(self) -> None:
-        await super()._do_handshake()
+        socket: Any = self._socket
+        socket._netbroker = broker = _Broker()
+        try:
+            await super()._do_handshake()
+        except (IndexError, ValueError, struct.error) as exc:
+            raise not_mysql() from exc
+        except DatabaseError as exc:
+            if type(exc) is DatabaseError and exc.errno == -1:  # another version of the protocol
+                raise not_mysql() from exc
+            raise
+        socket._netbroker = broker.plain()
         handshake: Any = self._handshake
-        if not handshake["capabilities"] & ClientFlag.SSL:
-            self._ssl_disabled = True
+        context = self.login.greeted(handshake["capabilities"], handshake["auth_plugin"], bool(self._unix_socket))
+        # Without, the driver would look at a cipher that is not there.
+        self._ssl_disabled = context is None
+        self._client_flags &= ~ClientFlag.SSL
+        if context is not None:
+            self._client_flags |= ClientFlag.SSL
+            if not self.own_tls:
+                socket.build_ssl_context = partial(_given, context)
+            socket.switch_to_ssl = partial(_encrypt, socket, self._host)
+
+    async def _do_auth(self) -> None:
+        with self._overheard():
+            await super()._do_auth()
+
+    async def cmd_change_user(self, *args: Any, **kwargs: Any) -> Any:
+        """Another login, on the same connection."""
+        with self._overheard():
+            return await super().cmd_change_user(*args, **kwargs)
+
+    @contextmanager
+    def _overheard(self) -> Generator[None]:
+        socket: Any = self._socket
+        read = socket.read
+
+        async def overheard(*args: Any) -> Any:
+            packet = await read(*args)
+            self.login.heard(bytes(packet[PACKET_HEADER_LENGTH:]))
+            return packet
+
+        socket.read = overheard
+        try:
+            yield
+        finally:
+            del socket.read
+
+
+def _given(context: ssl.SSLContext, **_: Any) -> ssl.SSLContext:
+    return context
+
+
+async def _encrypt(socket: Any, host: str, context: ssl.SSLContext) -> None:
+    """Begin TLS; the driver's own way leaves out the name that the certificate has to be for.
+
+    What came before is not the server's: whoever steps between could say in plain text what then seems to come by TLS.
+    """
+    if socket._reader._buffer:
+        raise LoginRefusedError("bytes came that a server does not send before TLS; nothing secret was sent")
+    await socket._writer.start_tls(context, server_hostname=host)
 
 
 class ConnectorDriver(TransportDriver):
@@ -57,9 +140,14 @@ class ConnectorDriver(TransportDriver):
 
     async def connect(self, params: ConnectParams) -> Any:
         """The driver keeps its socket when connecting is cancelled, so that is looked after here."""
+        login = _login(params)
         raw = _Connection(**_arguments(params))
+        raw.login, raw.own_tls = login, _has_own_tls(params)
         try:
             await raw.connect()
+            if _misspells_database(params):
+                name = str(params.database).replace("`", "``")
+                await raw.cmd_query(f"USE `{name}`".encode(raw.python_charset))
             if params.autocommit is None:
                 await raw.cmd_query("SET @@SESSION.autocommit = @@GLOBAL.autocommit")
         except BaseException:
@@ -158,7 +246,7 @@ def _arguments(params: ConnectParams) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "user": params.user,
         "password": params.password,
-        "database": params.database,
+        "database": None if _misspells_database(params) else params.database,
         "charset": params.charset,
         "autocommit": bool(params.autocommit),
         "connection_timeout": math.ceil(params.connect_timeout),
@@ -167,19 +255,33 @@ def _arguments(params: ConnectParams) -> dict[str, Any]:
     }
     if params.charset in _COLLATIONS:
         arguments["collation"] = _COLLATIONS[params.charset]
-    if params.ssl is False:
-        arguments["ssl_disabled"] = True
-    elif params.ssl is True:
-        arguments |= {"ssl_verify_cert": True, "ssl_verify_identity": True, "ssl_ca": _system_authorities()}
-    elif isinstance(params.ssl, ssl.SSLContext):
-        raise TypeError("this driver takes no ssl.SSLContext: use ssl=True, or connect_args={'ssl_ca': ..., ...}")
     arguments |= params.connect_args
     arguments["client_flags"] = (arguments.get("client_flags") or ClientFlag.get_default()) | CLIENT_SESSION_TRACK
     return arguments
 
 
-def _system_authorities() -> str | None:
-    return ssl.get_default_verify_paths().cafile
+def _login(params: ConnectParams) -> Login:
+    given = params.connect_args
+    options = [name for name in given if name.startswith(("ssl_", "tls_"))]
+    if options and params.ssl is not None:
+        raise TypeError(f"TLS is chosen twice: by ssl={params.ssl!r} and by {options[0]} in connect_args")
+    plugin = given.get("auth_plugin")
+    return Login(
+        False if given.get("ssl_disabled") else params.ssl,
+        own=default_context(True) if _has_own_tls(params) else None,  # the driver makes another, by its options
+        named={plugin or ""},
+        first=plugin,
+    )
+
+
+def _has_own_tls(params: ConnectParams) -> bool:
+    return any(name.startswith(("ssl_", "tls_")) and name != "ssl_disabled" for name in params.connect_args)
+
+
+def _misspells_database(params: ConnectParams) -> bool:
+    """Whether the driver, that writes the name of the schema in UTF-8 whatever the character set, gets it wrong."""
+    name = params.database
+    return name is not None and not name.isascii() and not params.charset.startswith(("utf8", "binary"))
 
 
 driver: Driver = ConnectorDriver()

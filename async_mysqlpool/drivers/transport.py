@@ -10,7 +10,6 @@ from async_mysqlpool.wire.transport import StreamWire, TransportWire, say_goodby
 
 if TYPE_CHECKING:
     import asyncio
-    import ssl
     from collections.abc import Callable, Sequence
 
     from async_mysqlpool.drivers.base import Connected
@@ -79,12 +78,3 @@ class TransportDriver(ABC):
         if transport is not None:
             await say_goodbye(transport)
         self.abort(raw)
-
-
-def default_context(choice: bool | ssl.SSLContext | None) -> ssl.SSLContext | None:
-    """The context for `ssl=True`: server certificate and host name are verified."""
-    if choice is True:
-        import ssl
-
-        return ssl.create_default_context()
-    return choice or None
