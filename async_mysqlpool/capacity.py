@@ -260,13 +260,16 @@ class Capacity:
 
     def retire_idle(self, chosen: Callable[[Entry], bool], reason: str) -> None:
         """Close idle connections, each with a permit as everybody; the others stay in their order."""
-        kept: list[Entry] = []
+        entries: list[Entry] = []
         going: list[Entry] = []
         while not self.idle.empty():
-            entry = self.idle.get_nowait()
-            (going if chosen(entry) and self.permits.take() else kept).append(entry)
-        for entry in reversed(kept):
-            self.idle.put_nowait(entry)
+            entries.append(self.idle.get_nowait())
+        try:
+            going = [entry for entry in entries if chosen(entry) and self.permits.take()]
+        finally:  # `chosen` may ask a driver, and that may raise
+            for entry in reversed(entries):
+                if entry not in going:
+                    self.idle.put_nowait(entry)
         for entry in going:
             self.retire(entry, reason)
 
@@ -288,8 +291,8 @@ class Capacity:
     def _abort(self, entry: Entry) -> None:
         """Close its socket, and the one that its driver may have opened besides."""
         if entry.raw is not None:
-            self.driver.abort(entry.raw)
             entry.wire.abort()
+            self.driver.abort(entry.raw)
 
     def begin_closing(self) -> None:
         """No new connections; those that come back from now on are closed."""
@@ -327,7 +330,7 @@ class Capacity:
             entry = self.entries.pop()
             entry.state = State.CLOSED
             if entry.raw is not None:
-                self.driver.abort(entry.raw)
+                self._abort(entry)
 
     # -- trouble --------------------------------------------------------------------------------------------------
 
@@ -372,7 +375,7 @@ class Capacity:
         try:
             self.loop.call_soon_threadsafe(self._recover, entry)
         except RuntimeError:  # the loop is closed
-            self.driver.abort(entry.raw)
+            self._abort(entry)
         warnings.warn(
             f"pool {self.name}: connection {entry.connection_id} was never given back, acquired at {site}: use "
             "`async with pool.acquire()`",

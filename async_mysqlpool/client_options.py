@@ -14,7 +14,7 @@ from async_mysqlpool.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["read_client_options"]
+__all__ = ["read_client", "read_client_options"]
 
 # The defaults of X DevAPI, where they differ from ours on purpose.
 _DEFAULTS: dict[str, Any] = {"enabled": True, "max_size": 25, "max_idle_time": 0, "queue_timeout": 0}
@@ -76,3 +76,18 @@ def _whole(values: dict[str, Any], key: str, least: int) -> int:
 def _seconds(values: dict[str, Any], key: str) -> float | None:
     """Milliseconds to seconds; 0 means no limit."""
     return _whole(values, key, least=0) / 1000 or None
+
+
+def read_client(
+    connection: str | Mapping[str, Any], options: Mapping[str, Any] | str, more: Mapping[str, Any]
+) -> tuple[str | None, dict[str, Any]]:
+    """X DevAPI's two arguments, as a DSN and options of ours; `more` options win.
+
+    Raises:
+        ConfigurationError: as for `read_client_options`.
+    """
+    translated = read_client_options(options) | dict(more)
+    if isinstance(connection, str):
+        return connection, translated
+    named = {"database" if key == "schema" else key: value for key, value in connection.items()}
+    return None, named | translated

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from async_mysqlpool.entry import State
+from async_mysqlpool.journal import logger
 
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Iterable
 
+    from async_mysqlpool.capacity import Capacity
     from async_mysqlpool.config import PoolConfig
     from async_mysqlpool.entry import Entry
     from async_mysqlpool.pool import ConnectionPool
@@ -104,17 +106,35 @@ def _warn_of_holders(result: Plan, now: float, living: list[Entry], limit: float
     result.wake_at = min(result.wake_at, now + limit)
 
 
-async def run(pool_ref: weakref.ref[ConnectionPool], wake: asyncio.Event) -> None:
-    """Carry plans out until the pool closes. Holds the pool only while it works, so a forgotten pool can go."""
-    loop = asyncio.get_running_loop()
+def carry_out(capacity: Capacity) -> float:
+    """One round: what is dead, old, or idle for too long goes, what is missing comes. When the next one is due."""
+    now = capacity.loop.time()
+    capacity.retire_idle(lambda entry: capacity.driver.is_dead(entry.raw), "broken")
+    due = plan(now, capacity.entries, capacity.config, capacity.min_size)
+    for reason in {reason for _, reason in due.retire}:
+        chosen = {entry for entry, why in due.retire if why == reason}
+        capacity.retire_idle(chosen.__contains__, reason)
+    for entry in due.warn:
+        entry.warned = True
+        capacity.journal.held_too_long(capacity.lease(entry))
+    capacity.refill()
+    return min(due.wake_at, now + LOOK_EVERY) if capacity.entries else due.wake_at
+
+
+async def run(pool_ref: weakref.ref[ConnectionPool], capacity: Capacity) -> None:
+    """Carry plans out until the pool closes. Does not keep the pool alive, so a forgotten one can go."""
+    wake, loop = capacity.changed, capacity.loop
     try:
         while True:
             wake.clear()
-            pool = pool_ref()
-            if pool is None:
+            if pool_ref() is None:
                 return
-            wake_at = pool.maintain()
-            del pool
+            try:
+                wake_at = carry_out(capacity)
+            except Exception:  # noqa: BLE001
+                # Foreign code was called: a driver, a log handler. Whatever it was, the next round may go well.
+                logger.exception("%s: a round of maintenance failed, the next one is tried soon", capacity.name)
+                wake_at = loop.time() + LOOK_EVERY
             timeout = None if wake_at == float("inf") else max(0.0, wake_at - loop.time())
             try:
                 async with asyncio.timeout(timeout):

@@ -243,8 +243,8 @@ class Connector:
     def abort(self, entry: Entry) -> None:
         """Close the socket, if there is one."""
         if entry.raw is not None:
-            self._driver.abort(entry.raw)
             entry.wire.abort()
+            self._driver.abort(entry.raw)
         entry.wire, entry.baseline = Unseen(), None
 
     async def _password(self) -> str:

@@ -10,13 +10,13 @@ import os
 import warnings
 import weakref
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from async_mysqlpool import forks, maintenance
 from async_mysqlpool.acquire import Acquire, check_timeout
 from async_mysqlpool.capacity import Capacity
-from async_mysqlpool.client_options import read_client_options
+from async_mysqlpool.client_options import read_client
 from async_mysqlpool.config import Options, build_config
 from async_mysqlpool.drivers import load_driver
 from async_mysqlpool.entry import State, caller
@@ -100,11 +100,8 @@ class ConnectionPool(Queries):
         Raises:
             ConfigurationError: as for the constructor.
         """
-        translated = cast("Options", read_client_options(options) | more)
-        if isinstance(connection, str):
-            return cls(connection, **translated)
-        named = {"database" if key == "schema" else key: value for key, value in connection.items()}
-        return cls(**cast("Options", named | translated))
+        dsn, translated = read_client(connection, options, more)
+        return cls(dsn, **cast("Options", translated))
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -166,7 +163,7 @@ class ConnectionPool(Queries):
         self._capacity = Capacity(self._driver, self._config, self._name)
         self._life = _Life.OPEN
         self._maintenance = self._loop.create_task(
-            maintenance.run(weakref.ref(self), self._capacity.changed), name=f"{self._name}: maintenance"
+            maintenance.run(weakref.ref(self), self._capacity), name=f"{self._name}: maintenance"
         )
         self._capacity.refill()
         forks.watch(self)
@@ -252,21 +249,6 @@ class ConnectionPool(Queries):
     def _stop_maintenance(self) -> None:
         if self._maintenance is not None and self._maintenance is not asyncio.current_task(self._loop):
             self._maintenance.cancel()
-
-    def maintain(self) -> float:
-        """One round of the background task; when the next one is due, in the loop's time."""
-        capacity = self._capacity
-        now = capacity.loop.time()
-        capacity.retire_idle(lambda entry: self._driver.is_dead(entry.raw), "broken")
-        plan = maintenance.plan(now, capacity.entries, self._config, self._min_size)
-        for reason in {reason for _, reason in plan.retire}:
-            chosen = {entry for entry, why in plan.retire if why == reason}
-            capacity.retire_idle(chosen.__contains__, reason)
-        for entry in plan.warn:
-            entry.warned = True
-            capacity.journal.held_too_long(capacity.lease(entry))
-        capacity.refill()
-        return min(plan.wake_at, now + maintenance.LOOK_EVERY) if self.size else plan.wake_at
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -402,9 +384,7 @@ class ConnectionPool(Queries):
             cleaning=count[State.CLEANING],
             closing=count[State.CLOSING],
             waiting=self.waiting,
-            **{f.name: getattr(counters, f.name) for f in fields(Counters) if f.name not in {"closed", "left_behind"}},
-            left_behind=dict(counters.left_behind),
-            closed=dict(counters.closed),
+            **counters.copy(),
         )
 
     def leases(self) -> list[Lease]:

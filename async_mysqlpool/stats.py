@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,10 @@ class Counters:
     killed: int = 0
     left_behind: dict[str, int] = field(default_factory=dict[str, int])
     closed: dict[str, int] = field(default_factory=dict[str, int])
+
+    def copy(self) -> dict[str, Any]:
+        """As they are at this moment, by name."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,10 @@ async def test_no_set_where_the_servers_defaults_are_the_pools(admin, general_lo
     pool = await pools(
         max_size=1, charset=charset, autocommit=None, session_variables={"collation_connection": collation}
     )
-    assert await heard(pool, general_log, ask) == [("query", "SELECT 1")] * 3
+    log = [
+        entry for entry in await heard(pool, general_log, ask) if entry[1] != "SET ROLE NONE"
+    ]  # who has made a role has it
+    assert log == [("query", "SELECT 1")] * 3
 
 
 @pytest.mark.parametrize(("sql", "times"), [("SELECT 1", 0), ("USE other", 3)])
