@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Acquire", "check_timeout"]
 
-_task_of = attrgetter("task")
+_task_of, _user_of = attrgetter("task"), attrgetter("user")
 _INSTANT = 0.001  # seconds: too little for a ping; the loop's timers come a little early, too
 
 
@@ -232,9 +232,10 @@ def _if_good(capacity: Capacity, entry: Entry | None) -> Entry | None:
 
 
 def _held_by(task: asyncio.Task[Any] | None, capacity: Capacity) -> Entry | None:
-    if task is None or task not in map(_task_of, capacity.entries):
+    entries = capacity.entries
+    if task is None or (task not in map(_task_of, entries) and task not in map(_user_of, entries)):
         return None
-    return next(entry for entry in capacity.entries if entry.task is task)
+    return next((entry for entry in entries if entry.holder is task), None)
 
 
 @contextmanager
@@ -244,31 +245,37 @@ def _nested(capacity: Capacity, held: Entry, site: object, patient: bool) -> Gen
     A task that holds all of them itself waits as long as it was told to: perhaps it is prepared for that.
 
     Raises:
-        PoolDeadlockError: with this one, every connection is held by such a task.
+        PoolDeadlockError: with this one, every permit belongs to a connection that is held by such a task.
     """
-    task = held.task
-    if task is None or not capacity.permits.locked():
+    task, permits = held.holder, capacity.permits
+    if task is None or not permits.locked():
         yield
         return
     capacity.journal.nested(capacity.lease(held), site)
     capacity.nested[task] = site
     try:
         alone = patient and len(capacity.nested) == 1
-        if not alone and capacity.permits.free <= 0 and all(e.task in capacity.nested for e in capacity.entries):
-            raise PoolDeadlockError(_deadlock(capacity))
+        stuck = [entry for entry in capacity.entries if _is_stuck(entry, capacity)]
+        if not alone and len(stuck) >= capacity.max_size - permits.free:
+            raise PoolDeadlockError(_deadlock(capacity, stuck))
         yield
     finally:
         capacity.nested.pop(task, None)
 
 
-def _deadlock(capacity: Capacity) -> str:
+def _is_stuck(entry: Entry, capacity: Capacity) -> bool:
+    return entry.state is State.IN_USE and entry.holder in capacity.nested and not entry.handed_on
+
+
+def _deadlock(capacity: Capacity, stuck: list[Entry]) -> str:
     tasks = "; ".join(
-        f"task {entry.task.get_name()!r} holds one acquired at {entry.site} and waits at {capacity.nested[entry.task]}"
-        for entry in capacity.entries
-        if entry.task is not None
+        f"task {entry.holder.get_name()!r} holds one acquired at {entry.site} and waits at "
+        f"{capacity.nested[entry.holder]}"
+        for entry in stuck
+        if entry.holder is not None
     )
     return (
-        f"pool {capacity.name}: all {len(capacity.entries)} connections are held by tasks that wait for another one, "
+        f"pool {capacity.name}: all {len(stuck)} connections are held by tasks that wait for another one, "
         f"so none of them can go on: {tasks}. Let a task borrow one connection at a time, or raise max_size"
     )
 

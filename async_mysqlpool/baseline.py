@@ -101,7 +101,7 @@ async def learn(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> Ba
     Raises:
         ResetRefusedError: there is no reset here, or none that brings the session back; the connection is of no use.
     """
-    await _wish(driver, raw, wishes)
+    await _wish(driver, raw, wire, wishes)
     facts = await _facts(driver, raw)
     first = await _variables(driver, raw)
     autocommit = wishes.variables.get("autocommit", wishes.autocommit)
@@ -130,13 +130,15 @@ async def learn(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> Ba
     )
 
 
-async def _wish(driver: Driver, raw: Any, wishes: Wishes) -> None:
+async def _wish(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> None:
     if wishes.names is not None:
         await driver.execute(raw, wishes.names)
     if wishes.variables:
         await driver.execute(raw, assignment(wishes.variables))
     if wishes.init_command:
         await driver.execute(raw, wishes.init_command)
+        if wire.due or driver.has_unread(raw):
+            raise ValueError("init_command has several results: make it one statement, or use on_connect")
 
 
 async def _try_reset(

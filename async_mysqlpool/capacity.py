@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from async_mysqlpool import session
 from async_mysqlpool.baseline import resets_all
 from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION, is_disconnect, is_failover, is_server_error
-from async_mysqlpool.entry import Entry, State
+from async_mysqlpool.entry import Entry, State, site_text
 from async_mysqlpool.errors import ConnectError, PoolError, ResetFailedError, ServerUnavailableError
 from async_mysqlpool.journal import Journal
 from async_mysqlpool.opening import again
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Capacity"]
 
+# What foreign code (a driver, an observer) may raise where nothing is awaited: a cancellation of no task of ours, too.
+FOREIGN = (Exception, asyncio.CancelledError)
 _LIVING = {State.IDLE, State.HANDED, State.IN_USE, State.CLEANING}
 
 
@@ -55,7 +57,7 @@ class Capacity:
         self.config = config
         self.name = name
         self.loop = asyncio.get_running_loop()
-        self.min_size = config.min_size
+        self.min_size, self.max_size = config.min_size, config.max_size
         self.entries: set[Entry] = set()
         self.deadlines = Deadlines()
         self.permits: FairSemaphore[Entry] = FairSemaphore(config.max_size, self.deadlines, self.offer)
@@ -99,7 +101,15 @@ class Capacity:
 
     def is_useless(self, entry: Entry) -> bool:
         """Told without I/O. Mere old age is the maintenance's business; an expired connection must not be lent."""
-        return entry.expires_at == 0.0 or entry.doubt is not None or self.driver.is_dead(entry.raw)
+        return entry.expires_at == 0.0 or entry.doubt is not None or self.is_dead(entry)
+
+    def is_dead(self, entry: Entry) -> bool:
+        """As far as its driver knows; one that cannot tell is of no use either."""
+        try:
+            return self.driver.is_dead(entry.raw)
+        except FOREIGN as exc:
+            self.journal.driver_failed(exc)
+            return True
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -145,30 +155,46 @@ class Capacity:
     # -- giving back ----------------------------------------------------------------------------------------------
 
     def give_back(self, entry: Entry) -> None:
-        """A borrower is done."""
+        """A borrower is done. Its connection and permit move first; who is told of it comes afterwards."""
         if entry.state is not State.IN_USE:
             return  # the lease of a hook, or the pool was terminated meanwhile
-        now = self.loop.time()
-        reason = self._unfit(entry, now)
-        what = "result" if reason == "unread result" else session.left_open(entry)
-        if what is not None and entry.wire.touched:
-            self.journal.left_behind(self.lease(entry), what)
-        if self.journal.observed or entry.warned:
-            self.journal.came_back(self.lease(entry), entry.warned)
-        entry.take_back(now, State.CLEANING)
+        now, loan = self.loop.time(), (entry.site, entry.holder, entry.acquired_at, entry.warned)
+        what: str | None = None
+        try:
+            reason = self._unfit(entry, now)
+            what = "result" if reason == "unread result" else session.left_open(entry)
+            entry.take_back(now, State.CLEANING)
+            self._sort(entry, reason)
+        except FOREIGN as exc:
+            self.journal.driver_failed(exc)
+            entry.take_back(now, State.CLEANING)
+            self.gone(entry, "broken")
+        if what is not None or self.journal.observed or loan[3]:
+            self._tell_return(entry.connection_id, what, now, *loan)
+
+    def _sort(self, entry: Entry, reason: str | None) -> None:
+        """To the next borrower, to be made clean, or to its end."""
         if reason is not None:
             self.retire(entry, reason)
         elif entry.suspect_role:
             self.workers.clean(entry)
         elif session.is_clean(entry, self.config.reset):
             self.offer(entry)
-        elif self.driver.is_dead(entry.raw):
+        elif self.is_dead(entry):
             self.retire(entry, "broken")
         elif entry.wire.in_transaction or not self._begin_reset(entry):
             # A large transaction may take long to roll back: nobody should get a connection that is busy with that.
             self.workers.clean(entry)
         else:
             self.offer(entry)
+
+    def _tell_return(self, connection_id: int, what: str | None, now: float, site: object, holder: Any, since: float,
+                     warned: bool) -> None:  # fmt: skip
+        task = holder.get_name() if holder else "?"
+        lease = Lease(connection_id, now - since, task, site_text(site))
+        if what is not None:
+            self.journal.left_behind(lease, what)
+        self.journal.came_back(lease, warned)
 
     def _begin_reset(self, entry: Entry) -> bool:
         """Locks and transactions end now; the replies will be read before that of the next borrower's first command.
@@ -250,9 +276,7 @@ class Capacity:
             entry.state = State.CLOSING
             self._abort(entry)
             self.workers.kill(entry, reason)
-        elif (
-            entry.under_way or entry.doubt == "broken" or entry.wire.doubt is not None or self.driver.is_dead(entry.raw)
-        ):
+        elif entry.under_way or entry.doubt == "broken" or entry.wire.doubt is not None or self.is_dead(entry):
             self.gone(entry, reason)
         else:
             entry.state = State.CLOSING
@@ -262,13 +286,16 @@ class Capacity:
         """Close idle connections, each with a permit as everybody; the others stay in their order."""
         entries: list[Entry] = []
         going: list[Entry] = []
+        doomed: set[Entry] = set()
         while not self.idle.empty():
             entries.append(self.idle.get_nowait())
         try:
-            going = [entry for entry in entries if chosen(entry) and self.permits.take()]
+            doomed.update([entry for entry in entries if chosen(entry)])
         finally:  # `chosen` may ask a driver, and that may raise
             for entry in reversed(entries):
-                if entry not in going:
+                if entry in doomed and self.permits.take():
+                    going.append(entry)
+                else:
                     self.idle.put_nowait(entry)
         for entry in going:
             self.retire(entry, reason)
@@ -280,13 +307,16 @@ class Capacity:
         opened = entry.state is not State.OPENING
         entry.state = State.CLOSED
         self.entries.discard(entry)
-        self._abort(entry)
-        if opened:
-            self.journal.closed(entry, reason, self.loop.time() - entry.created_at)
+        try:
+            self._abort(entry)
+        except FOREIGN as exc:
+            self.journal.driver_failed(exc)
         self.progress.set()
         if not keep_permit:
             self.permits.release()
         self.refill()
+        if opened:
+            self.journal.closed(entry, reason, self.loop.time() - entry.created_at)
 
     def _abort(self, entry: Entry) -> None:
         """Close its socket, and the one that its driver may have opened besides."""
@@ -398,6 +428,7 @@ class Capacity:
 
     def resize(self, grown: int) -> None:
         """More permits, or fewer: then idle connections that are too many go, and borrowed ones as they come back."""
+        self.max_size += grown
         if grown >= 0:
             self.permits.grow(grown)
             return
@@ -409,5 +440,6 @@ class Capacity:
 
     def lease(self, entry: Entry) -> Lease:
         """Who holds it."""
-        task = entry.task.get_name() if entry.task else "?"
-        return Lease(entry.connection_id, self.loop.time() - entry.acquired_at, task, str(entry.site))
+        holder = entry.holder
+        task = holder.get_name() if holder else "?"
+        return Lease(entry.connection_id, self.loop.time() - entry.acquired_at, task, site_text(entry.site))

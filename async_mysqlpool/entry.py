@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import os
 import sys
@@ -11,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from async_mysqlpool.wire.unseen import Unseen
 
 if TYPE_CHECKING:
-    import asyncio
     from types import CodeType
 
     from async_mysqlpool.baseline import Baseline
     from async_mysqlpool.drivers.base import Connected
     from async_mysqlpool.transaction import Block
 
-__all__ = ["Entry", "Site", "State", "caller"]
+__all__ = ["Entry", "Site", "State", "caller", "site_text"]
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
 _PROGRAM = _PACKAGE + "cli" + os.sep  # uses the pool as anybody does
@@ -72,6 +72,14 @@ def caller() -> Site:
     return Site(frame.f_code, frame.f_lasti)
 
 
+def site_text(site: object) -> str:
+    """Where something was acquired, in words; a `site` of the user's may fail to say so."""
+    try:
+        return str(site)
+    except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001
+        return f"(its site cannot be told: {type(exc).__name__})"
+
+
 class Entry:
     """A physical connection and the pool's notes on it; the driver's object carries none of them.
 
@@ -89,6 +97,8 @@ class Entry:
         block: that one, as long as it has not been left.
         abandoned: that block was left; ROLLBACK comes before anything else.
         doubt: why the session must not be reused, whatever a reset would say.
+        task: who acquired it.
+        user: who sent the last statement, if its borrower has sent one.
         suspect: another connection was lost, so ping this one before handing it out.
         expires_at: when its lifetime ends, in the loop's time.
     """
@@ -116,6 +126,7 @@ class Entry:
         "suspect",
         "suspect_role",
         "task",
+        "user",
         "uses",
         "warned",
         "wire",
@@ -146,7 +157,18 @@ class Entry:
         self.uses = 0
         self.site: object | None = None
         self.task: asyncio.Task[Any] | None = None
+        self.user: asyncio.Task[Any] | None = None
         self.warned = False
+
+    @property
+    def holder(self) -> asyncio.Task[Any] | None:
+        """The task that has to give it back: who acquired it, or whoever used it last when that one has ended."""
+        return self.user if self.task is None or self.task.done() else self.task
+
+    @property
+    def handed_on(self) -> bool:
+        """Whether another task than its holder may be using it, and may give it back."""
+        return self.user is not None and self.user is not self.holder and not self.user.done()
 
     def needs_ping(self, now: float, validate_after: float) -> bool:
         """Whether it was idle for so many seconds, or another one was lost, that its socket alone proves nothing."""
@@ -173,7 +195,7 @@ class Entry:
         self.state = state
         self.released_at = now
         self.site = None
-        self.task = None
+        self.task = self.user = None
         self.warned = False
 
     def __repr__(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -36,24 +38,37 @@ class Journal:
         """Tell the observers. On the hot path look at `observed` first: then nobody listening costs nothing."""
         if not self.observed:
             return
-        event = make_event()
+        try:
+            event = make_event()
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001  the text of a `site` of the user's
+            self.say(logging.ERROR, "%s: an event could not be made: %r", self.pool, exc)
+            return
         for observer in self._observers:
             try:
                 observer.on_event(event)
-            except Exception:
-                logger.exception("%s: an observer failed on %r", self.pool, event)
+            except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001
+                self.say(logging.ERROR, "%s: an observer failed on %r: %r", self.pool, event, exc, exc_info=exc)
+
+    def say(self, level: int, text: str, *values: object, exc_info: BaseException | None = None) -> None:
+        """Write a line into the log. A filter, a handler or a text of the user's that fails changes nothing."""
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            logger.log(level, text, *values, exc_info=exc_info)
+
+    def driver_failed(self, error: BaseException) -> None:
+        """A method of the driver's raised where nothing may."""
+        self.say(logging.ERROR, "%s: the driver failed: %r", self.pool, error, exc_info=error)
 
     def opened(self, entry: Entry, took: float, after: ConnectError | None) -> None:
         """A connection is ready; `after` is the failure before it, if the server had been away."""
         if after is not None:
-            logger.warning("%s: the server is back", self.pool)
+            self.say(logging.WARNING, "%s: the server is back", self.pool)
         self.counters.opened += 1
         self.emit(lambda: events.ConnectionOpened(self.pool, entry.connection_id, took))
 
     def connect_failed(self, error: ConnectError, after: ConnectError | None) -> None:
         """An attempt failed; of a row of failures the first one is logged."""
         if after is None:
-            logger.warning("%s: %s", self.pool, error)
+            self.say(logging.WARNING, "%s: %s", self.pool, error)
         self.counters.connect_failures += 1
         self.emit(lambda: events.ConnectFailed(self.pool, error))
 
@@ -65,7 +80,7 @@ class Journal:
     def reset_failed(self, entry: Entry, error: BaseException) -> None:
         """A session could not be made clean."""
         self.counters.resets_failed += 1
-        logger.warning("%s: connection %d could not be reset: %r", self.pool, entry.connection_id, error)
+        self.say(logging.WARNING, "%s: connection %d could not be reset: %r", self.pool, entry.connection_id, error)
         self.emit(lambda: events.ResetFailed(self.pool, entry.connection_id, error))
 
     def acquired(self, entry: Entry, waited: float) -> None:
@@ -79,7 +94,8 @@ class Journal:
 
     def kill_failed(self, entry: Entry, error: Exception) -> None:
         """It could not be stopped, and may still run."""
-        logger.warning(
+        self.say(
+                logging.WARNING,
             "%s: a statement on connection %d may still run, it could not be stopped: %r",
             self.pool, entry.connection_id, error,
         )  # fmt: skip
@@ -90,7 +106,8 @@ class Journal:
         places = (holding.site, str(waiting))
         if places not in self._nested and len(self._nested) < _REMEMBERED:
             self._nested.add(places)
-            logger.warning(
+            self.say(
+                logging.WARNING,
                 "%s: task %r holds the connection it acquired at %s and waits at %s for another one; if enough tasks "
                 "do that at once, none of them can go on",
                 self.pool, holding.task, *places,
@@ -101,17 +118,19 @@ class Journal:
         self.counters.left_behind[what] = self.counters.left_behind.get(what, 0) + 1
         if (lease.site, what) not in self._left and len(self._left) < _REMEMBERED:
             self._left.add((lease.site, what))
-            logger.warning("%s: %s left open by the borrower that acquired at %s", self.pool, what, lease.site)
+            self.say(
+                logging.WARNING, "%s: %s left open by the borrower that acquired at %s", self.pool, what, lease.site
+            )
         self.emit(lambda: events.LeftBehind(self.pool, lease.connection_id, what, lease.site, lease.task))
 
     def held_too_long(self, lease: Lease) -> None:
         """A connection is out for longer than `hold_warning`."""
-        logger.warning("%s: still held by %s", self.pool, lease)
+        self.say(logging.WARNING, "%s: still held by %s", self.pool, lease)
         self.emit(lambda: events.HeldTooLong(self.pool, lease.connection_id, lease.age, lease.site, lease.task))
 
     def came_back(self, lease: Lease, warned: bool) -> None:
         """A borrower is done; `warned` when it had been reported as held too long."""
         self.emit(lambda: events.Released(self.pool, lease.connection_id, lease.age))
         if warned:
-            logger.warning("%s: came back after %.1f s from %s", self.pool, lease.age, lease.site)
+            self.say(logging.WARNING, "%s: came back after %.1f s from %s", self.pool, lease.age, lease.site)
             self.emit(lambda: events.LateReturn(self.pool, lease.connection_id, lease.age, lease.site, lease.task))

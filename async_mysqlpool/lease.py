@@ -128,7 +128,7 @@ class PooledConnection:
             except BaseException:
                 _drop(operation)
                 raise
-        self._busy = asyncio.current_task()
+        self._busy = entry.user = asyncio.current_task()  # it may have been handed on since it was acquired
         try:
             result = await operation
         except BaseException as exc:

@@ -109,7 +109,7 @@ def _warn_of_holders(result: Plan, now: float, living: list[Entry], limit: float
 def carry_out(capacity: Capacity) -> float:
     """One round: what is dead, old, or idle for too long goes, what is missing comes. When the next one is due."""
     now = capacity.loop.time()
-    capacity.retire_idle(lambda entry: capacity.driver.is_dead(entry.raw), "broken")
+    capacity.retire_idle(capacity.is_dead, "broken")
     due = plan(now, capacity.entries, capacity.config, capacity.min_size)
     for reason in {reason for _, reason in due.retire}:
         chosen = {entry for entry, why in due.retire if why == reason}

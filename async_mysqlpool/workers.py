@@ -93,6 +93,8 @@ class Workers:
         try:
             await self.connector.connect(entry, persistent=not self._backoff.failing)
             await self._run_hook(entry)
+            if capacity.is_dead(entry):
+                raise ServerUnavailableError("the connection was lost as soon as it was opened")
         except ConnectError as exc:
             capacity.gone(entry, "broken", keep_permit=True)
             self._backoff.failed(started, self._loop.time())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import AsyncExitStack
 
 import pytest
-from support import borrow, make_pool, start, ticks
+from support import borrow, check_whole, make_pool, now, start, ticks, value
 
 import async_mysqlpool
 from async_mysqlpool import (
@@ -18,6 +19,7 @@ from async_mysqlpool import (
     ServerFullError,
     ServerUnavailableError,
 )
+from async_mysqlpool.testing.fake import slow
 
 
 def test_the_tree_is_that_of_the_contract():
@@ -127,6 +129,101 @@ async def test_when_all_holders_wait_for_another_one_the_newest_fails_at_once(se
         for part in ("one", "two", "test_errors.py"):
             assert part in str(told[0])
         await borrow(pool)
+
+
+async def directly(conn) -> None:
+    await value(conn, "SELECT 1")
+
+
+async def in_a_helper_task(conn) -> None:
+    """As `asyncio.wait_for` does on Python 3.11."""
+    await start(value(conn, "SELECT 1"), name="helper")
+
+
+async def not_at_all(conn) -> None:
+    pass
+
+
+@pytest.mark.parametrize("use", [directly, in_a_helper_task, not_at_all])
+@pytest.mark.parametrize("timeouts", [(2, 2), (2, None), (None, 2), (None, None), (1, 4, None), (4, 2, 1, 3)], ids=str)
+@pytest.mark.parametrize("each", [1, 2], ids=["one each", "two each"])
+async def test_a_deadlock_is_seen_whatever_the_timeouts_and_whoever_used_the_connections(server, use, timeouts, each):
+    ready = asyncio.Barrier(len(timeouts))
+
+    async def greedy(timeout: float | None) -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(each):
+                await use(await stack.enter_async_context(pool.acquire()))
+            await ready.wait()
+            await stack.enter_async_context(pool.acquire(timeout=timeout))
+
+    async with make_pool(server, max_size=each * len(timeouts)) as pool:
+        started = now()
+        results = await asyncio.gather(*map(greedy, timeouts), return_exceptions=True)
+        assert [type(result) for result in results if result is not None] == [PoolDeadlockError]
+        assert now() == started
+        await check_whole(pool, server)
+
+
+async def test_no_deadlock_is_seen_while_a_connection_is_on_its_way(server):
+    async with make_pool(server, max_size=3, queue_timeout=30) as pool:
+        holding = asyncio.Barrier(3)
+
+        async def greedy() -> None:
+            async with pool.acquire() as conn:
+                await directly(conn)
+                await holding.wait()
+                async with pool.acquire():
+                    pass
+
+        both = [start(greedy()) for _ in range(2)]
+        await ticks(20)
+        server.connect.next(slow(3))
+        third = start(borrow(pool))  # the third is being opened for somebody else
+        await holding.wait()
+        await asyncio.gather(*both, third)
+        await check_whole(pool, server)
+
+
+async def test_whoever_helped_out_with_one_statement_holds_nothing(server):
+    async with make_pool(server, max_size=2, queue_timeout=30) as pool:
+        helped = asyncio.Event()
+
+        async def helper(conn) -> None:
+            await directly(conn)
+            helped.set()
+            async with pool.acquire():  # once the others have given theirs back
+                pass
+
+        async def lender() -> None:
+            async with pool.acquire() as conn:
+                helping = start(helper(conn), name="helper")
+                await helped.wait()
+                assert "helper" not in {lease.task for lease in pool.leases()}
+                await asyncio.sleep(1)
+            await helping
+
+        await asyncio.gather(lender(), start(borrow(pool, 2)))
+        await check_whole(pool, server)
+
+
+async def test_connections_that_were_handed_on_may_still_come_back(server):
+    async with make_pool(server, max_size=2, queue_timeout=30) as pool:
+
+        async def handle(conn) -> None:
+            async with conn:
+                await directly(conn)
+                await asyncio.sleep(1)
+
+        async def accept() -> None:
+            handlers = []
+            for _ in range(4):
+                handlers.append(start(handle(await pool.acquire(timeout=None))))
+                await asyncio.sleep(0.1)
+            await asyncio.gather(*handlers)
+
+        await accept()
+        await check_whole(pool, server)
 
 
 async def test_one_task_that_wants_more_than_there_are_is_told_at_once_if_it_would_wait_for_ever(server):
