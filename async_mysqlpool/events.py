@@ -105,7 +105,7 @@ class StatementKilled:
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """A borrower gave a connection back with a ``"transaction"``, a ``"lock"`` or a ``"result"`` open."""
+    """A borrower gave a connection back with a ``"transaction"`` or a ``"result"`` open."""
 
     pool: str
     connection_id: int
