@@ -24,7 +24,7 @@ _FLEETING = frozenset({
     "error_count", "external_user", "gtid_binlog_pos", "gtid_binlog_state", "gtid_current_pos", "gtid_executed",
     "gtid_owned", "gtid_purged", "gtid_slave_pos", "identity", "in_transaction", "insert_id", "last_gtid",
     "last_insert_id", "proxy_user", "pseudo_thread_id", "rand_seed1", "rand_seed2", "skip_replication",
-    "statement_id", "timestamp", "warning_count", "tx_isolation", "tx_read_only",
+    "statement_id", "timestamp", "warning_count",
 })  # fmt: skip
 _UNSETTABLE = {1193, 1227, 1229, 1238, 1766, 4031}  # unknown, not allowed, global, read-only: no state of this session
 _ROLLBACK = Command(COM_QUERY, b"ROLLBACK")

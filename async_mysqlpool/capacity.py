@@ -373,7 +373,7 @@ class Capacity:
             )
         number = self.driver.error_number(error)
         if not entry.wire.in_step:
-            entry.broken_off = entry.wire.due > 0 or not isinstance(error, Exception)
+            entry.broken_off = entry.under_way or not isinstance(error, Exception)
         elif not entry.wire.sees:
             entry.broken_off = not isinstance(error, Exception)
         if not is_server_error(number):

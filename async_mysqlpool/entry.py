@@ -188,7 +188,7 @@ class Entry:
     @property
     def under_way(self) -> bool:
         """Whether a statement was sent whose reply has not come."""
-        return self.broken_off or self.wire.due > 0
+        return self.broken_off or (self.wire.due > 0 and not self.wire.lost)
 
     def take_back(self, now: float, state: State) -> None:
         """Its borrower is done with it."""

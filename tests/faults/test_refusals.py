@@ -104,7 +104,7 @@ SIGNALS = {
     "1290 read-only": (1290, "The server is running with the --read-only option so it cannot execute this", True),
     "1290 super": (1290, "The MySQL server is running with the --super-read-only option", True),
     "1290 other": (1290, "The server is running with the --secure-file-priv option so it cannot execute this", False),
-    "1792": (1792, "Cannot execute statement in a transaction of that kind", True),
+    "1792": (1792, "Cannot execute statement in a transaction of that kind", False),
     "1836": (1836, "Running in read-only mode", True),
     "1047": (1047, "WSREP has not yet prepared node for application use", False),
     "1053": (1053, "Server shutdown in progress", False),
