@@ -272,7 +272,7 @@ class Capacity:
 
         The statement of a borrower that was cancelled is stopped on the server first.
         """
-        if entry.under_way and entry.killable and self.config.kill_on_cancel:
+        if entry.under_way and entry.killable and self.config.kill_on_cancel and entry.doubt != "broken":
             entry.state = State.CLOSING
             self._abort(entry)
             self.workers.kill(entry, reason)
@@ -373,7 +373,7 @@ class Capacity:
             )
         number = self.driver.error_number(error)
         if not entry.wire.in_step:
-            entry.broken_off = entry.under_way or not isinstance(error, Exception)
+            entry.broken_off = not isinstance(error, Exception)  # what is cut off by the other side needs no KILL
         elif not entry.wire.sees:
             entry.broken_off = not isinstance(error, Exception)
         if not is_server_error(number):
