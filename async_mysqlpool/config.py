@@ -273,7 +273,7 @@ def _check_together(config: PoolConfig) -> None:
             raise ConfigurationError(f"session_variables: {name} must be a plain value, not {value!r}")
     for name in config.connect_args:
         ours = "database" if name == "db" else name
-        if ours in _FIELDS:
+        if ours in _FIELDS and ours != "collation":  # which some drivers want for their greeting
             raise ConfigurationError(f"connect_args: {name!r} is an option of the pool: pass {ours}=... itself")
 
 
