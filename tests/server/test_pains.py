@@ -112,12 +112,12 @@ async def test_e_connects_run_side_by_side(proxy, through_proxy):
 
 
 async def test_f_connects_fail_side_by_side(proxy, through_proxy):
-    pool = await through_proxy(min_size=0, max_size=10, max_connecting=10, connect_timeout=0.5)
+    pool = await through_proxy(min_size=0, max_size=10, max_connecting=10, connect_timeout=1)
     proxy.freeze("new")
     borrowers = [asyncio.create_task(pool.fetch_value("SELECT 1")) for _ in range(10)]
     errors = await asyncio.gather(*borrowers, return_exceptions=True)
     assert {type(error) for error in errors} == {ServerUnavailableError}
-    assert proxy.attempts <= 10  # one round: whoever waits is told by the first failure
+    assert proxy.attempts >= 10  # one after the other, the first failure would have been the answer for all
 
 
 @BOTH_LOOPS
