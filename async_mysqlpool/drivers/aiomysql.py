@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.drivers.base import ConnectParams, Driver
 
-_NAMES = Names(flags="client_flag", plugin="_server_auth_plugin", read="_read_packet")
+
+def _transport(raw: Any) -> asyncio.Transport | None:
+    return None if raw._writer is None else raw._writer.transport
+
+
+_NAMES = Names("client_flag", "_server_auth_plugin", "_read_packet", _transport)
 
 
 # Attributes that are the conversation itself, or the state that the family's part looks after.
@@ -54,17 +59,18 @@ class AiomysqlDriver(PyMySQLFamily):
             connect_timeout=params.connect_timeout,
             **self.arguments(params),
         )
-        oversee(raw, login_of(raw, params), _NAMES, InternalError)
+        give_up = oversee(raw, login_of(raw, params), _NAMES, InternalError)
         try:
             await raw._connect()
         except BaseException:
+            give_up()
             self.abort(raw)
             raise
         return raw
 
     def transport(self, raw: Any) -> asyncio.Transport | None:
         """Through its stream writer."""
-        return None if raw._writer is None else raw._writer.transport
+        return _transport(raw)
 
     def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The driver wraps a cursor into an awaitable, although it is there already; the usual one is made without."""

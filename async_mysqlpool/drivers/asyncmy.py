@@ -7,6 +7,7 @@ names.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from asyncmy.connection import Connection
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.drivers.base import ConnectParams, Driver
 
-_NAMES = Names(flags="_client_flag", plugin="_auth_plugin_name", read="read_packet")
+_NAMES = Names("_client_flag", "_auth_plugin_name", "read_packet", attrgetter("_transport"))
 
 
 # Attributes that are the conversation itself, or the state that the family's part looks after.
@@ -45,7 +46,7 @@ class AsyncmyDriver(PyMySQLFamily):
     wire_class = BufferedWire
 
     async def connect(self, params: ConnectParams) -> Any:
-        """The driver's own connect closes its socket when it is cancelled."""
+        """The driver's own connect closes its socket when it fails, or is cancelled, but without haste."""
         connection_class: Any = Connection
         raw = connection_class(
             host=params.host,
@@ -59,8 +60,12 @@ class AsyncmyDriver(PyMySQLFamily):
             connect_timeout=params.connect_timeout,
             **self.arguments(params),
         )
-        oversee(raw, login_of(raw, params), _NAMES, InternalError)
-        await raw.connect()
+        give_up = oversee(raw, login_of(raw, params), _NAMES, InternalError)
+        try:
+            await raw.connect()
+        except BaseException:
+            give_up()
+            raise
         return raw
 
     def transport(self, raw: Any) -> asyncio.Transport | None:

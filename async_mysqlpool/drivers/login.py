@@ -17,8 +17,11 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from async_mysqlpool.wire.transport import abort
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator
+    import asyncio
+    from collections.abc import Callable, Collection, Generator
 
     from async_mysqlpool.drivers.base import ConnectParams
 
@@ -176,6 +179,7 @@ class Names(NamedTuple):
     flags: str
     plugin: str
     read: str
+    transport: Callable[[Any], asyncio.Transport | None]
 
 
 def login_of(raw: Any, params: ConnectParams) -> Login:
@@ -195,7 +199,7 @@ def _text(name: str | bytes) -> str:
     return name.decode() if isinstance(name, bytes) else name
 
 
-def oversee(raw: Any, login: Login, names: Names, out_of_step: type[Exception]) -> None:
+def oversee(raw: Any, login: Login, names: Names, out_of_step: type[Exception]) -> Callable[[], None]:
     """From now on `login` reads along in each login of `raw`, in those of its own reconnects as well.
 
     Args:
@@ -203,7 +207,12 @@ def oversee(raw: Any, login: Login, names: Names, out_of_step: type[Exception]) 
         login: what reads along.
         names: of its parts.
         out_of_step: what the driver raises for a packet that cannot be the next one.
+
+    Returns:
+        A function for when connecting has failed: it closes the socket at once. The drivers close it politely, which
+        under TLS waits for the other side, and longer than an event loop may live.
     """
+    opened: list[asyncio.Transport | None] = []
     # Set on the object: asyncmy is faster with its own class than with one derived from it.
     kind: Any = raw.__class__
     itself = weakref.ref(raw)
@@ -223,23 +232,33 @@ def oversee(raw: Any, login: Login, names: Names, out_of_step: type[Exception]) 
         setattr(raw, names.flags, flags | CLIENT_SSL if context else flags)
         raw._ssl_context = context
 
-    async def authentication() -> Any:
+    async def authentication() -> None:
         raw: Any = itself()
         read = getattr(raw, names.read)
 
         async def overheard(*args: Any) -> Any:
+            opened.append(names.transport(raw))
             packet = await read(*args)
             login.heard(packet.get_all_data())
             return packet
 
         setattr(raw, names.read, overheard)
         try:
-            return await kind._request_authentication(raw)
+            await kind._request_authentication(raw)
+        except BaseException:
+            give_up()
+            raise
         finally:
             delattr(raw, names.read)
 
+    def give_up() -> None:
+        for transport in opened:
+            if transport is not None:
+                abort(transport)
+
     raw._get_server_information = greeting
     raw._request_authentication = authentication
+    return give_up
 
 
 @contextmanager
