@@ -211,21 +211,22 @@ class Connector:
             return False
         if known or self._config.pipelining or not resets_all(self._wishes.reset):
             return True
-        proved = self._proved.get(server)
-        if proved is None:
-            self._proved[server] = False
+        if server not in self._proved:  # several connections that are opened at once may each prove it
             try:
                 async with asyncio.timeout(self._config.validation_timeout):
                     await session.prove_pipelining(self._driver, entry)
             except Exception as exc:
+                if self._proved.get(server) is False:
+                    raise PipeliningError from exc
+                self._proved[server] = False
                 logger.warning(
                     "%s: commands written together are not answered in order here (%r), as behind some proxies: each "
                     "reset is waited for before its connection is lent again",
                     self._config.pool_name, exc,
                 )  # fmt: skip
                 raise PipeliningError from exc
-            proved = self._proved[server] = True
-        return proved
+            self._proved.setdefault(server, True)
+        return self._proved[server]
 
     def _was_cut(self, exc: Exception) -> bool:
         return isinstance(exc, (ConnectionResetError, EOFError)) or is_disconnect(self._driver.error_number(exc))

@@ -80,20 +80,20 @@ async def test_several_pools_by_name(app: Running):
 async def test_a_transaction_is_committed_before_the_answer_and_rolled_back_by_an_error(
     app: Running, database: ConnectionPool
 ):
-    await database.execute("CREATE OR REPLACE TABLE items (name VARCHAR(20) PRIMARY KEY)")
+    await database.execute("CREATE OR REPLACE TABLE goods (name VARCHAR(20) PRIMARY KEY)")
     with quiet(app):
         async with client(app) as http:
             assert (await http.post("/items/kept")).status_code == 201
-            assert await database.fetch_value("SELECT GROUP_CONCAT(name) FROM items") == "kept"
+            assert await database.fetch_value("SELECT GROUP_CONCAT(name) FROM goods") == "kept"
             assert (await http.post("/items/refused?fail=1")).status_code == 409
-        assert await database.fetch_value("SELECT GROUP_CONCAT(name) FROM items") == "kept"
+        assert await database.fetch_value("SELECT GROUP_CONCAT(name) FROM goods") == "kept"
 
 
 @pytest.mark.parametrize("end", ["close", "commit", "ROLLBACK", "CREATE TABLE IF NOT EXISTS made (id INT)"])
 async def test_an_endpoint_that_ends_its_transaction_itself_does_not_answer_201(
     app: Running, database: ConnectionPool, end: str
 ):
-    await database.execute("CREATE OR REPLACE TABLE items (name VARCHAR(20) PRIMARY KEY)")
+    await database.execute("CREATE OR REPLACE TABLE goods (name VARCHAR(20) PRIMARY KEY)")
     async with client(app) as http:
         assert (await http.post("/items/lost", params={"end": end})).status_code == 500
     assert app.wait_for("TransactionError")

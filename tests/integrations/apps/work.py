@@ -20,7 +20,7 @@ async def query(conn: PooledConnection, seconds: float) -> int:
 
 async def add_item(conn: PooledConnection, name: str) -> None:
     async with conn.cursor() as cursor:
-        await cursor.execute("INSERT INTO items (name) VALUES (%s)", (name,))
+        await cursor.execute("INSERT INTO goods (name) VALUES (%s)", (name,))
 
 
 async def end_it(conn: PooledConnection, how: str) -> None:
