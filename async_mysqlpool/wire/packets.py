@@ -4,6 +4,7 @@ A packet is three bytes of length, one of sequence number, and its payload. A pa
 in the next packet.
 
 https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
+https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html
 https://mariadb.com/kb/en/clientserver-protocol/
 """
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 HEADER = 4  # bytes of a packet before its payload
 LONGEST = 0xFFFFFF  # bytes of payload; a packet this long goes on in the next one
 
-# Capabilities that change what replies look like.
+# Capabilities that change what replies look like, or what they say.
+CLIENT_LONG_PASSWORD = 1 << 0  # MySQL's: a MariaDB does not offer it. MySQL's EOF packets say nothing of the session
 CLIENT_COMPRESS = 1 << 5
 CLIENT_SESSION_TRACK = 1 << 23
 CLIENT_DEPRECATE_EOF = 1 << 24
@@ -51,14 +53,25 @@ COM_STMT_FETCH = 0x1C
 COM_RESET_CONNECTION = 0x1F
 COM_STMT_BULK_EXECUTE = 0xFA  # MariaDB
 
+# Commands by their replies.
+UNANSWERED = {COM_STMT_SEND_LONG_DATA, COM_STMT_CLOSE}
+WITH_RESULTS = {COM_QUERY, COM_STMT_EXECUTE, COM_STMT_BULK_EXECUTE, COM_PROCESS_INFO}
+ROWS_ALONE = {COM_STMT_FETCH, COM_FIELD_LIST}  # a table's columns come as if they were rows
+# One OK or EOF packet: the numbers are COM_CREATE_DB, COM_DROP_DB, COM_REFRESH, COM_SHUTDOWN, COM_PROCESS_KILL,
+# COM_DEBUG. Before that of COM_CHANGE_USER there may be questions.
+PLAIN = {COM_INIT_DB, 0x05, 0x06, 0x07, 0x08, 0x0C, 0x0D, COM_PING, COM_CHANGE_USER, COM_STMT_RESET, COM_SET_OPTION,
+         COM_RESET_CONNECTION}  # fmt: skip
+KNOWN = WITH_RESULTS | ROWS_ALONE | PLAIN | {COM_QUIT, COM_STATISTICS, COM_STMT_PREPARE}
+
 OK = 0x00
+AUTH_MORE = 0x01
 LOCAL_INFILE = 0xFB
 EOF = 0xFE
 ERR = 0xFF
 PROGRESS = 0xFFFF  # MariaDB: the number of an "error" that reports progress; no driver of ours asks for it
 
 _SCHEMA_CHANGED = 1  # SESSION_TRACK_SCHEMA
-_WIDTHS = {0xFC: 3, 0xFD: 4, 0xFE: 9}  # of length-encoded integers that start so; all others have one byte
+_WIDTHS = {0xFC: 3, 0xFD: 4, 0xFE: 9}  # of length-encoded integers that start so; below, they have one byte
 
 
 class MalformedError(ValueError):
@@ -104,12 +117,24 @@ def encode(commands: Sequence[Command], query_prefix: bytes = b"") -> bytes:
 def read_integer(payload: bytes, at: int) -> tuple[int, int]:
     """A length-encoded integer, and where it ends."""
     first = payload[at]
-    width = _WIDTHS.get(first, 1)
-    if width == 1:
+    if first < LOCAL_INFILE:
         return first, at + 1
-    if len(payload) < at + width:
-        raise MalformedError("an integer is cut off")
+    width = _WIDTHS.get(first)
+    if width is None or len(payload) < at + width:
+        raise MalformedError("an integer is cut off, or none")
     return int.from_bytes(payload[at + 1 : at + width], "little"), at + width
+
+
+def read_count(payload: bytes) -> int:
+    """How many columns a result set has: all that its first packet says.
+
+    Raises:
+        MalformedError: it says something else.
+    """
+    count, at = read_integer(payload, 0)
+    if not count or at != len(payload):
+        raise MalformedError("a result begins with what is no number of columns")
+    return count
 
 
 def read_ok(payload: bytes, tracked: bool) -> Reply:
@@ -146,6 +171,8 @@ def _names_schema(payload: bytes, at: int) -> bool:
             return True
         length, at = read_integer(payload, at + 1)
         at += length
+    if at != end:
+        raise MalformedError("session-track data do not add up")
     return False
 
 
@@ -155,8 +182,8 @@ def read_eof(payload: bytes) -> Reply:
     Raises:
         MalformedError: it is none.
     """
-    if len(payload) != 5:
-        raise MalformedError("an EOF packet of the wrong length")
+    if len(payload) != 5 or payload[0] != EOF:
+        raise MalformedError("no EOF packet where one is due")
     status = payload[3] | payload[4] << 8
     return Reply(status, schema_changed=bool(status & SERVER_SESSION_STATE_CHANGED))
 

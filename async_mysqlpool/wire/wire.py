@@ -5,8 +5,6 @@ transactions and changes of the session are facts here, whoever caused them and 
 pool's own (`expect`) are answered before those the driver sends after them: their replies are the pool's, and
 `received` says how many bytes of each chunk belong to them. What is not understood is `doubt`, and the connection must
 not be used again.
-
-https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html
 """
 
 from __future__ import annotations
@@ -34,17 +32,6 @@ _ROWS = 3  # a row, or the end of the rows
 _ROWS_END = 4  # the packet that ends the rows
 _SKIPPED = 5  # one of `_left` packets that say nothing
 
-_UNANSWERED = {p.COM_STMT_SEND_LONG_DATA, p.COM_STMT_CLOSE}
-_WITH_RESULTS = {p.COM_QUERY, p.COM_STMT_EXECUTE, p.COM_STMT_BULK_EXECUTE, p.COM_PROCESS_INFO}
-# Answered by one OK, EOF or ERR packet: COM_INIT_DB, COM_CREATE_DB, COM_DROP_DB, COM_REFRESH, COM_SHUTDOWN,
-# COM_PROCESS_KILL, COM_DEBUG, COM_PING, COM_STMT_RESET, COM_SET_OPTION, COM_RESET_CONNECTION.
-_PLAIN = {p.COM_INIT_DB, 0x05, 0x06, 0x07, 0x08, 0x0C, 0x0D, p.COM_PING, p.COM_STMT_RESET, p.COM_SET_OPTION,
-          p.COM_RESET_CONNECTION}  # fmt: skip
-_KNOWN = (
-    _WITH_RESULTS
-    | _PLAIN
-    | {p.COM_QUIT, p.COM_FIELD_LIST, p.COM_STATISTICS, p.COM_CHANGE_USER, p.COM_STMT_PREPARE, p.COM_STMT_FETCH}
-)
 _LONGEST_TEXT = 4096  # bytes of a statement that `harmless` is asked about
 
 
@@ -72,16 +59,17 @@ class Wire:
     """
 
     __slots__ = (
-        "__weakref__", "_attributes", "_batches", "_commands", "_continued", "_eof_follows", "_harmless", "_infile",
-        "_is_ours", "_left", "_ok", "_ok_status", "_out_continued", "_out_head", "_out_left", "_phase", "_skip",
-        "_stash", "_tracked", "changed", "doubt", "due", "lost", "moved", "own_due", "spent", "status", "touched",
-        "unheard", "unsafe", "wrote",
+        "__weakref__", "_batches", "_commands", "_continued", "_eof_follows", "_eof_tells", "_harmless", "_infile",
+        "_is_ours", "_left", "_needed", "_ok", "_ok_status", "_out_continued", "_out_head", "_out_left", "_phase",
+        "_prefix", "_skip", "_stash", "_tracked", "changed", "doubt", "due", "lost", "moved", "own_due", "spent",
+        "status", "touched", "unheard", "unsafe", "wrote",
     )  # fmt: skip
 
     def __init__(self, capabilities: int, harmless: Callable[[bytes], bool] | None = None) -> None:
         self._eof_follows = not capabilities & p.CLIENT_DEPRECATE_EOF
+        self._eof_tells = not capabilities & p.CLIENT_LONG_PASSWORD  # its flags, that the session has changed
         self._tracked = bool(capabilities & p.CLIENT_SESSION_TRACK)
-        self._attributes = bool(capabilities & p.CLIENT_QUERY_ATTRIBUTES)
+        self._prefix = b"\0\1" if capabilities & p.CLIENT_QUERY_ATTRIBUTES else b""  # of a query without attributes
         self._harmless = harmless
         self.status = 0
         self.doubt: str | None = None
@@ -98,7 +86,8 @@ class Wire:
         self._left = 0
         self._skip = 0  # bytes of the packet's payload that are still to come and say nothing
         self._continued = False  # the next packet goes on with the payload of the last one
-        self._stash = b""  # the beginning of a packet that has to be seen whole
+        self._stash = bytearray()  # the beginning of a packet
+        self._needed = 0  # how many bytes of it have to be there to go on
         self._ok = b""  # the last OK packet answering a command of ours, which the next one nearly always equals
         self._ok_status = 0
         # Of what goes out:
@@ -138,12 +127,8 @@ class Wire:
     def sent(self, data: Buffer | memoryview) -> None:
         """The driver writes these bytes."""
         size = len(data) - p.HEADER
-        if (
-            size > 0
-            and not (self._out_left or self._out_head or self._out_continued or self._infile)
-            and data[0] | data[1] << 8 | data[2] << 16 == size < p.LONGEST
-            and data[3] == 0
-        ):
+        between = not (self._out_left or self._out_head or self._out_continued or self._infile)
+        if between and 0 < size < p.LONGEST and data[0] | data[1] << 8 | data[2] << 16 == size and data[3] == 0:
             self._command(data[4], data)
         else:
             self._sent_in_parts(bytes(data))
@@ -193,20 +178,18 @@ class Wire:
                 self.spent = "the session's user was changed"
             elif code == p.COM_SET_OPTION:
                 self.spent = "COM_SET_OPTION changed the session"
-            elif code in _UNANSWERED:
+            elif code in p.UNANSWERED:
                 return
-            elif code not in _KNOWN:
+            elif code not in p.KNOWN:
                 self.distrust(f"command {code:#04x} is not known")
         self._commands.append(code)
         self.due += 1
 
     def _is_harmless(self, packet: Buffer | memoryview) -> bool:
-        start = p.HEADER + 1
-        if self._attributes:
-            if bytes(packet[start : start + 2]) != b"\x00\x01":
-                return False
-            start += 2
-        text = bytes(packet[start:])
+        text = bytes(packet[p.HEADER + 1 :])
+        if not text.startswith(self._prefix):
+            return False
+        text = text[len(self._prefix) :]
         return self._harmless is not None and 0 < len(text) <= _LONGEST_TEXT and self._harmless(text)
 
     def expect(self, codes: tuple[int, ...], on_done: OnDone) -> None:
@@ -220,17 +203,24 @@ class Wire:
         self.own_due += len(codes)
         self._batches.append(_Batch(len(codes), on_done))
         self._is_ours = bool(self._commands[0] & _OURS)
+        if self.due:
+            self.distrust("the pool's commands went out before the driver's were answered")
+        elif self.doubt is not None or self.lost:
+            self._fail_batches(ConnectionResetError(self.doubt or "the connection was lost"))
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
     def received(self, data: Buffer, start: int, end: int) -> int:
         """Bytes came, at data[start:end]. How many of them, at the front, are answers to commands of the pool's own."""
-        if not self._stash:
+        stash = self._stash
+        if not stash:
             return self._follow(data, start, end) - start
-        known = len(self._stash)
-        joined = self._stash + bytes(data[start:end])
-        self._stash = b""
-        return max(0, self._follow(joined, 0, len(joined)) - known)
+        known = len(stash)
+        stash += data[start:end]
+        if len(stash) < self._needed:
+            return end - start if self._is_ours else 0
+        self._stash = bytearray()
+        return max(0, self._follow(stash, 0, len(stash)) - known)
 
     def _follow(self, data: Buffer, at: int, end: int) -> int:
         """Go through what has come of the stream, packet by packet; where the part at its front that is ours ends."""
@@ -253,31 +243,41 @@ class Wire:
         """One packet, or what there is of it; where it, or that, ends."""
         payload_at = at + p.HEADER
         if end < payload_at:
-            self._stash = bytes(data[at:end])
-            return end
+            return self._keep(data, at, end, p.HEADER)
         length = data[at] | data[at + 1] << 8 | data[at + 2] << 16
         if self._continued:
             self._skip, self._continued = length, length == p.LONGEST
             return payload_at
         if self._phase == _COLUMNS:
-            self._skip = length
-            self._left -= 1
-            if not self._left:
-                self._phase = _COLUMNS_END if self._eof_follows else _ROWS
-            return payload_at
-        if end < payload_at + length:
-            self._stash = bytes(data[at:end])
-            return end
+            if end == payload_at:
+                return self._keep(data, at, end, p.HEADER + 1)
+            if data[payload_at] != p.ERR:
+                self._skip = length
+                self._left -= 1
+                if not self._left:
+                    self._phase = _COLUMNS_END if self._eof_follows else _ROWS
+                return payload_at
+        packet_end = payload_at + length
+        if end < packet_end or length == p.LONGEST:
+            if self._phase == _FIRST and self._commands and self._commands[0] in p.ROWS_ALONE:
+                self._phase = _ROWS
+                return at
+            if length < p.LONGEST:
+                return self._keep(data, at, end, p.HEADER + length)
         if length == p.LONGEST or not length:
             self.distrust("a packet of an impossible length came")
-        elif (
-            self._commands and self._commands[0] & _OURS and data.startswith(self._ok or b"-", at, payload_at + length)
-        ):
+        elif self._is_ours and self._ok and data.startswith(self._ok, at, packet_end):
             self._finished(p.Reply(self._ok_status))
         else:
-            self._read(bytes(data[payload_at : payload_at + length]), bytes(data[at:payload_at]))
+            self._read(bytes(data[payload_at:packet_end]), bytes(data[at:payload_at]))
         self._is_ours = bool(self._commands and self._commands[0] & _OURS)
-        return payload_at + length
+        return packet_end
+
+    def _keep(self, data: Buffer, at: int, end: int, needed: int) -> int:
+        """The beginning of a packet, until `needed` bytes of it are there; where what has come ends."""
+        self._stash += data[at:end]
+        self._needed = needed
+        return end
 
     def _pass_rows(self, data: Buffer, at: int, end: int) -> int:
         """Rows, which nobody looks at here, up to the packet that ends them; where that begins."""
@@ -292,28 +292,25 @@ class Wire:
             if at > end or length == p.LONGEST:
                 self._skip, self._continued = max(0, at - end), length == p.LONGEST
                 return min(at, end)
-        if at < end:
-            self._stash = bytes(data[at:end])
-        return end
+        return self._keep(data, at, end, p.HEADER + 1)
 
     def _read(self, payload: bytes, head: bytes) -> None:
         """A packet that says something."""
         if not self._commands:
-            # A server says why it hangs up.
             self.distrust("the server hung up" if payload[0] == p.ERR else "a packet came that nobody had asked for")
             return
         command = self._commands[0] & 0xFF
         try:
-            if self._phase == _SKIPPED:
+            if payload[0] == p.ERR:
+                self._failed(payload)
+            elif self._phase == _SKIPPED:
                 self._left -= 1
                 if not self._left:
                     self._finished(None)
-            elif payload[0] == p.ERR and command != p.COM_STATISTICS:
-                self._failed(payload)
             elif self._phase == _COLUMNS_END:
                 self._columns_end(command, p.read_eof(payload))
             elif self._phase == _ROWS_END:
-                self._result_ends(p.read_eof(payload) if self._eof_follows else p.read_ok(payload, self._tracked))
+                self._result_ends(self._read_end(payload))
             else:
                 self._first(command, payload, head)
         except (p.MalformedError, IndexError) as exc:
@@ -322,17 +319,17 @@ class Wire:
     def _first(self, command: int, payload: bytes, head: bytes) -> None:
         """The first packet of a result, and no error."""
         kind = payload[0]
-        if command in _WITH_RESULTS:
+        if command in p.WITH_RESULTS:
             if kind == p.OK:
                 self._result_ends(p.read_ok(payload, self._tracked))
-            elif kind == p.LOCAL_INFILE and command == p.COM_QUERY:
+            elif kind == p.LOCAL_INFILE:
                 self._infile = self.unsafe = True
-            elif kind != p.EOF:
-                self._left, _ = p.read_integer(payload, 0)
-                self._phase = _COLUMNS
             else:
-                self.distrust("a result begins with its end")
-        elif command in _PLAIN:
+                self._left, self._phase = p.read_count(payload), _COLUMNS
+                self.unsafe |= self._eof_follows and not (self._eof_tells or self._is_ours)
+        elif command == p.COM_CHANGE_USER and kind in {p.AUTH_MORE, p.EOF}:
+            pass  # the authentication goes on
+        elif command in p.PLAIN:
             self._plain(kind, payload, head)
         elif command == p.COM_STMT_PREPARE and kind == p.OK and len(payload) >= 12:
             columns, parameters = payload[5] | payload[6] << 8, payload[7] | payload[8] << 8
@@ -340,16 +337,16 @@ class Wire:
             self._phase = _SKIPPED
             if not self._left:
                 self._finished(None)
-        elif command in {p.COM_STMT_FETCH, p.COM_FIELD_LIST}:
+        elif command in p.ROWS_ALONE:
             self._fetched(kind, payload)
         elif command == p.COM_STATISTICS:
             self._finished(None)
-        elif command != p.COM_CHANGE_USER or kind not in {0x01, p.EOF}:  # those go on with the authentication
+        else:
             self.distrust(f"command {command:#04x} has an answer that does not fit")
 
     def _plain(self, kind: int, payload: bytes, head: bytes) -> None:
         if kind == p.EOF:
-            self._finished(p.read_eof(payload) if len(payload) == 5 else p.read_ok(payload, self._tracked))
+            self._finished(self._read_end(payload))
         elif kind == p.OK:
             reply = p.read_ok(payload, self._tracked)
             if self._commands[0] & _OURS and not reply.status & p.SERVER_SESSION_STATE_CHANGED:
@@ -359,9 +356,14 @@ class Wire:
             self.distrust("an answer is neither OK nor an error")
 
     def _fetched(self, kind: int, payload: bytes) -> None:
-        """Rows without anything before them, each looked at: there are few."""
+        """A row without anything before it, or the end at once."""
         if kind == p.EOF and len(payload) < (9 if self._eof_follows else p.LONGEST):
-            self._finished(p.read_eof(payload) if self._eof_follows else p.read_ok(payload, self._tracked))
+            self._result_ends(self._read_end(payload))
+        else:
+            self._phase = _ROWS
+
+    def _read_end(self, payload: bytes) -> p.Reply:
+        return p.read_eof(payload) if self._eof_follows else p.read_ok(payload, self._tracked)
 
     def _columns_end(self, command: int, reply: p.Reply) -> None:
         """With a cursor on the server, the rows come when they are fetched."""
@@ -373,7 +375,6 @@ class Wire:
     def _result_ends(self, reply: p.Reply) -> None:
         if reply.status & p.SERVER_MORE_RESULTS_EXISTS:
             self._note(reply)
-            self.unsafe = True
             self._phase = _FIRST
         else:
             self._finished(reply)
@@ -381,13 +382,15 @@ class Wire:
     def _note(self, reply: p.Reply) -> None:
         """What the server says of the session."""
         self.status = reply.status
+        if self._commands[0] & _OURS:
+            return
         self.unheard = False
         if reply.status & p.SERVER_SESSION_STATE_CHANGED:
             self.changed = True
             self.moved = self.moved or reply.schema_changed
         if reply.changed_rows:
             self.wrote = True
-        if reply.insert_id:
+        if reply.insert_id or reply.status & p.SERVER_MORE_RESULTS_EXISTS:
             self.unsafe = True
 
     def _failed(self, payload: bytes) -> None:
@@ -401,10 +404,7 @@ class Wire:
 
     def _finished(self, reply: p.Reply | None) -> None:
         """The reply to a command is complete."""
-        if self._commands[0] & _OURS:
-            if reply is not None:
-                self.status = reply.status
-        elif reply is not None:
+        if reply is not None:
             self._note(reply)
         self._ends(None)
 
@@ -414,12 +414,13 @@ class Wire:
             self.due -= 1
         else:
             self.own_due -= 1
-            batch = self._batches[0]
-            batch.left -= 1
-            batch.error = batch.error or error
-            if not batch.left:
-                self._batches.popleft()
-                batch.on_done(batch.error)
+            if self._batches:  # or they were told that the connection was lost
+                batch = self._batches[0]
+                batch.left -= 1
+                batch.error = batch.error or error
+                if not batch.left:
+                    self._batches.popleft()
+                    batch.on_done(batch.error)
 
     def distrust(self, reason: str) -> None:
         """Something was not understood: from here on nothing is known, and no reply is told from another."""
