@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import nox
+from nox.command import CommandFailed
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"  # the Python that runs nox: the one Python that surely works
@@ -57,11 +58,17 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Storms on real servers and a long run of the state machine: `nox -s soak -- 600` for ten minutes of storms."""
+    """Storms on real servers, a long run of the state machine, a minute of fuzzing; `nox -s soak -- 600` for more."""
     install(session, "test")
     seconds = session.posargs[0] if session.posargs else "60"
     session.run("pytest", "tests/core/test_state_machine.py", "--hypothesis-profile=soak")
     session.run("pytest", "-m", "soak", "tests/soak", env={"SOAK_SECONDS": seconds})
+    try:
+        session.install("--only-binary=:all:", "atheris>=3")
+    except CommandFailed:
+        session.log("no fuzzing: atheris cannot be installed here")
+    else:
+        session.run("python", "tests/soak/fuzz_wire.py", "-max_total_time=60")
 
 
 @nox.session

@@ -186,10 +186,8 @@ class Wire:
         self.due += 1
 
     def _is_harmless(self, packet: Buffer | memoryview) -> bool:
-        text = bytes(packet[p.HEADER + 1 :])
-        if not text.startswith(self._prefix):
-            return False
-        text = text[len(self._prefix) :]
+        said = bytes(packet[p.HEADER + 1 :])
+        text = said[len(self._prefix) :] if said.startswith(self._prefix) else b""
         return self._harmless is not None and 0 < len(text) <= _LONGEST_TEXT and self._harmless(text)
 
     def expect(self, codes: tuple[int, ...], on_done: OnDone) -> None:
@@ -266,7 +264,8 @@ class Wire:
                 return self._keep(data, at, end, p.HEADER + length)
         if length == p.LONGEST or not length:
             self.distrust("a packet of an impossible length came")
-        elif self._is_ours and self._ok and data.startswith(self._ok, at, packet_end):
+            return payload_at
+        if self._is_ours and self._ok and data.startswith(self._ok, at, packet_end):
             self._finished(p.Reply(self._ok_status))
         else:
             self._read(bytes(data[payload_at:packet_end]), bytes(data[at:payload_at]))

@@ -170,6 +170,15 @@ def test_ok_packets_that_repeat_are_all_counted_and_a_different_one_is_read() ->
     assert done == [None]
 
 
+@pytest.mark.parametrize("length", [0, p.LONGEST])
+def test_of_a_reply_that_cannot_be_no_more_is_the_pools_than_has_come(length: int) -> None:
+    wire, done = own(p.COM_RESET_CONNECTION)
+    stream = length.to_bytes(3, "little") + b"\1" + OK
+    assert wire.received(stream, 0, len(stream)) == p.HEADER
+    assert wire.doubt
+    assert len(done) == 1
+
+
 def test_news_in_the_pools_own_replies_are_no_news_of_the_driver() -> None:
     wire, done = own(p.COM_QUERY)
     news = b"\0\1\1\x0a\x40\0\0\0\4\1\2\1a"  # rows, an insert id, another schema; more results
