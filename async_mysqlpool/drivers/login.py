@@ -233,23 +233,7 @@ def oversee(raw: Any, login: Login, names: Names, out_of_step: type[Exception]) 
         raw._ssl_context = context
 
     async def authentication() -> None:
-        raw: Any = itself()
-        read = getattr(raw, names.read)
-
-        async def overheard(*args: Any) -> Any:
-            opened.append(names.transport(raw))
-            packet = await read(*args)
-            login.heard(packet.get_all_data())
-            return packet
-
-        setattr(raw, names.read, overheard)
-        try:
-            await kind._request_authentication(raw)
-        except BaseException:
-            give_up()
-            raise
-        finally:
-            delattr(raw, names.read)
+        await _authenticate(itself(), login, names, opened)
 
     def give_up() -> None:
         for transport in opened:
@@ -259,6 +243,27 @@ def oversee(raw: Any, login: Login, names: Names, out_of_step: type[Exception]) 
     raw._get_server_information = greeting
     raw._request_authentication = authentication
     return give_up
+
+
+async def _authenticate(raw: Any, login: Login, names: Names, opened: list[asyncio.Transport | None]) -> None:
+    """The driver's own way, overheard; `opened` gets the transport that it goes over, which TLS has changed."""
+    read = getattr(raw, names.read)
+
+    async def overheard(*args: Any) -> Any:
+        opened.append(names.transport(raw))
+        packet = await read(*args)
+        login.heard(packet.get_all_data())
+        return packet
+
+    setattr(raw, names.read, overheard)
+    try:
+        await raw.__class__._request_authentication(raw)
+    except BaseException:
+        if opened and opened[-1] is not None:
+            abort(opened[-1])  # before the driver closes it
+        raise
+    finally:
+        delattr(raw, names.read)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ DIRTY = [
     "USE other",
     "PREPARE dirty FROM 'SELECT 1'",
     "HANDLER items OPEN",
+    "SELECT * FROM setter",
 ]
 LOOK = "SELECT @dirty, @@time_zone, DATABASE(), IS_USED_LOCK('auto')"
 
@@ -41,12 +42,18 @@ async def resets_after(pool, sql):
 
 
 @pytest.mark.filterwarnings("ignore:Setting user variables within expressions")
-async def test_only_what_may_have_changed_the_session_is_reset(pools):
+async def test_only_what_may_have_changed_the_session_is_reset(admin, driver, pools, server):
+    admin.rows("DROP FUNCTION IF EXISTS test.sets")
+    admin.rows("CREATE FUNCTION test.sets() RETURNS INT READS SQL DATA BEGIN SET @dirty = 1; RETURN 1; END")
     pool = await pools(max_size=1, reset="auto")
     async with pool.acquire() as connection:
         clean = (await rows(connection, LOOK))[0]
+    # MySQL's older packet at the end of rows, which only asyncmy does without, says nothing of changes.
+    deaf = server.flavor == "mysql" and driver != "asyncmy"
     for sql in HARMLESS:
-        assert await resets_after(pool, sql) == 0, sql
+        rows_come = sql.startswith(("SELECT", "SHOW"))
+        assert await resets_after(pool, sql) == (rows_come + 1 if deaf else 0), sql  # one is for the SELECT that looks
+    admin.rows("CREATE OR REPLACE VIEW test.setter AS SELECT test.sets()")
     for sql in DIRTY:
         assert await resets_after(pool, sql) >= 1, sql
         async with pool.acquire() as connection:
