@@ -2,7 +2,7 @@
 
     async with MySQLProxy(server, Swaps()) as proxy, ConnectionPool(server.dsn(), port=proxy.port) as pool:
         ...
-        proxy.persona = Refuses(COM_RESET_CONNECTION)   # from now on, on open links as well
+        proxy.behave(Refuses(COM_RESET_CONNECTION), links="open")   # from now on; new ones go on as before
 
 A persona decides about the commands of one segment, which is what a client wrote at once: pipelined, if there are
 several. Replies are never touched, as the server gives the right ones to what the persona makes of the commands.
@@ -16,8 +16,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-from .proxy import Address, Passage, Proxy
+from .proxy import Address, Links, Passage, Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,30 +135,36 @@ class MySQLProxy(Proxy):
         persona: how it behaves.
         host: the address to listen on; each of 127.0.0.0/8 is this machine.
         port: the port to listen on; None chooses one.
-
-    Attributes:
-        persona: may be changed at any time; what was greeted stays greeted.
     """
 
     def __init__(
         self, server: Address, persona: Persona | None = None, *, host: str = "127.0.0.1", port: int | None = None
     ) -> None:
         super().__init__(server, host=host, port=port)
-        self.persona = persona or Persona()
+        self._persona = persona or Persona()
+        self._talks: WeakSet[Link] = WeakSet()
         self._real: dict[int, int] = {}
+
+    def behave(self, persona: Persona, links: Links = "all") -> None:
+        """Take on another persona, on links that are open, new or both; what was greeted stays greeted."""
+        if links != "open":
+            self._persona = persona
+        if links != "new":
+            for link in self._talks:
+                link.persona = persona
 
     def real_id(self, greeted_id: int) -> int:
         """The server's id for the link that was greeted so last; the same number if none was."""
         return self._real.get(greeted_id, greeted_id)
 
-    def greet(self, real_id: int) -> int:
-        """The id for the client of a new link."""
-        greeted = self.persona.greeted_id(real_id)
-        self._real[greeted] = real_id
-        return greeted
+    def greeted(self, real_id: int, greeted_id: int) -> None:
+        """A client was told an id."""
+        self._real[greeted_id] = real_id
 
     def _passage(self) -> Passage:
-        return Link(self)
+        link = Link(self, self._persona)
+        self._talks.add(link)
+        return link
 
 
 class Link(Passage):
@@ -165,12 +172,14 @@ class Link(Passage):
 
     Attributes:
         proxy: whose it is.
+        persona: how it behaves on this link.
         greeted_id: the connection id that its client was greeted with.
         stalled: nothing goes on any more.
     """
 
-    def __init__(self, proxy: MySQLProxy) -> None:
+    def __init__(self, proxy: MySQLProxy, persona: Persona) -> None:
         self.proxy = proxy
+        self.persona = persona
         self.greeted_id = 0
         self.stalled = False
         self._said = b""
@@ -193,7 +202,7 @@ class Link(Passage):
                 commands[-1] += packet
             else:
                 answers.append(packet)
-        return b"".join(answers) + b"".join(self.proxy.persona.pass_on(commands, self) if commands else [])
+        return b"".join(answers) + b"".join(self.persona.pass_on(commands, self) if commands else [])
 
     def to_client(self, data: bytes) -> bytes:
         """The first packet is the greeting."""
@@ -208,7 +217,9 @@ class Link(Passage):
     def _greet(self, packet: bytes) -> bytes:
         """The greeting with another id, and without what we could not look through."""
         at = packet.index(b"\0", _HEADER + 1) + 1
-        self.greeted_id = self.proxy.greet(int.from_bytes(packet[at : at + 4], "little"))
+        real_id = int.from_bytes(packet[at : at + 4], "little")
+        self.greeted_id = self.persona.greeted_id(real_id)
+        self.proxy.greeted(real_id, self.greeted_id)
         changed = bytearray(packet)
         changed[at : at + 4] = self.greeted_id.to_bytes(4, "little")
         for place, hidden in zip((at + 13, at + 18), _HIDDEN, strict=True):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Address", "Passage", "Proxy"]
+__all__ = ["Address", "Links", "Passage", "Proxy"]
 
 Links: TypeAlias = Literal["all", "open", "new"]
 Then: TypeAlias = Literal["freeze", "cut", "half-close"]

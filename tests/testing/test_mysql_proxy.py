@@ -148,14 +148,16 @@ async def test_stalled_it_stays(through):
     assert await through(Stalls(), lambda client: (client.pipeline(PING, PING), client.pipeline(PING))) == (["OK"], [])
 
 
-async def test_the_persona_may_change(server, connect):
+@pytest.mark.parametrize(("links", "old", "new"), [("all", 1047, 1047), ("open", 1047, "OK"), ("new", "OK", 1047)])
+async def test_the_persona_may_change(server, connect, links, old, new):
     async with MySQLProxy(server) as proxy:
-        client = await connect(proxy)
-        assert await asyncio.to_thread(client.pipeline, RESET) == ["OK"]
-        proxy.persona = Refuses(COM_RESET_CONNECTION)
-        assert await asyncio.to_thread(client.pipeline, RESET, PING) == [1047, "OK"]
-        proxy.persona = Persona()
-        assert await asyncio.to_thread(client.pipeline, RESET) == ["OK"]
+        before = await connect(proxy)
+        proxy.behave(Refuses(COM_RESET_CONNECTION), links)
+        after = await connect(proxy)
+        assert await asyncio.to_thread(before.pipeline, RESET, PING) == [old, "OK"]
+        assert await asyncio.to_thread(after.pipeline, RESET, PING) == [new, "OK"]
+        proxy.behave(Persona())
+        assert await asyncio.to_thread(before.pipeline, RESET) == ["OK"]
 
 
 @pytest.mark.parametrize("answers", [False, True])
@@ -179,7 +181,7 @@ async def test_who_is_killed(server, connect, kills):
     greeted = bystander.connection.thread_id()
     async with MySQLProxy(server, Renames(lambda _: greeted, kills=kills)) as proxy:
         victim = await connect(proxy)
-        proxy.persona = Renames(lambda real: real, kills=kills)
+        proxy.behave(Renames(lambda real: real, kills=kills))
         killer = await connect(proxy)
         assert await asyncio.to_thread(killer.pipeline, (COM_QUERY, b"KILL CONNECTION %d" % greeted)) == ["OK"]
         assert await asyncio.to_thread(bystander.lives) == kills
@@ -200,7 +202,7 @@ async def test_a_command_of_two_packets(server, connect):
     assert await asyncio.to_thread(direct.pipeline, (COM_QUERY, b"SET GLOBAL max_allowed_packet = 67108864")) == ["OK"]
     async with MySQLProxy(server) as proxy:
         client = await connect(proxy)
-        proxy.persona = Listens()
+        proxy.behave(Listens())
         assert await asyncio.to_thread(client.value, f"SELECT LENGTH('{'x' * size}')") == size
     assert sent == [[2 * 4 + 1 + len("SELECT LENGTH('')") + size]]
 
