@@ -11,7 +11,7 @@ from .server import ServerUnavailable
 try:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import rsa
 except ImportError as error:
     raise ServerUnavailable("TLS needs a certificate: install cryptography") from error
 
@@ -23,7 +23,7 @@ __all__ = ["self_signed"]
 
 def self_signed(address: str, key_file: Path, certificate_file: Path) -> None:
     """Write a key and a certificate for an IP address, good for a day, which is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "async-mysqlpool test")])
     now = dt.datetime.now(dt.UTC)
     certificate = (

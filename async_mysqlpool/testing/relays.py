@@ -31,7 +31,7 @@ __all__ = ["TLS", "HAProxy", "Relay", "Router", "start_haproxy", "start_router"]
 TLS: TypeAlias = Literal["none", "own", "passthrough"]
 
 _TLS = {
-    "none": {"client_ssl_mode": "DISABLED", "server_ssl_mode": "PREFERRED"},
+    "none": {"client_ssl_mode": "DISABLED", "server_ssl_mode": "DISABLED"},
     "own": {"client_ssl_mode": "PREFERRED", "server_ssl_mode": "PREFERRED"},
     "passthrough": {"client_ssl_mode": "PASSTHROUGH", "server_ssl_mode": "AS_CLIENT"},
 }
