@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .datadir import flags
 from .greeting import Flavor, wait_for_greeting
-from .process import free_port
+from .local import free_port
 from .server import Options, Server, ServerStartError, ServerUnavailable
 
 if TYPE_CHECKING:

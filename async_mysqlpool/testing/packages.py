@@ -1,4 +1,4 @@
-"""A server from Debian packages, unpacked into the cache folder: nothing gets installed, nobody needs root.
+"""Programs from Debian packages, unpacked into the cache folder: nothing gets installed, nobody needs root.
 
 Its libraries come along, down to the C library and the program loader, so that it runs on older systems, too.
 Remove the folder `packages` in the cache to get newer packages.
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .cache import build_once
 from .datadir import Installation
@@ -25,16 +25,21 @@ from .process import ProcessServer
 from .server import Options, Server, ServerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["fetch", "start"]
+__all__ = ["Name", "Unpacked", "fetch", "start", "unpack"]
+
+Name = Literal["mariadb", "mysql", "mysql-router", "haproxy"]
+"""What can be had; each has a folder of that name in the cache."""
 
 _log = logging.getLogger(__name__)
 
-_PACKAGE: dict[Flavor, str] = {"mariadb": "mariadb-server-core", "mysql": "mysql-server-core"}
+_PACKAGE: dict[Name, str] = {"mariadb": "mariadb-server-core", "mysql": "mysql-server-core"}
+_ONLY_IN_SID = ("mysql", "mysql-router")  # of Debian's suites; Ubuntu's all have them
 
-# Told to apt as installed already: the servers' packages want it for scripts that we do not run.
-_STATUS = "Package: perl\nStatus: install ok installed\nArchitecture: {0}\nMulti-Arch: allowed\nVersion: 5.99\n"
+# Told to apt as installed already: what the packages want for scripts that we do not run.
+_UNWANTED = ("perl", "adduser")
+_STATUS = "Package: {}\nStatus: install ok installed\nArchitecture: {}\nMulti-Arch: allowed\nVersion: 5.99\n\n"
 
 _KEYRINGS = tuple(Path(f"/usr/share/keyrings/debian-archive-keyring.{suffix}") for suffix in ("gpg", "pgp"))
 
@@ -44,8 +49,33 @@ def start(flavor: Flavor, options: Options, timeout: float) -> Server:
     return ProcessServer(fetch(flavor), options, timeout)
 
 
-def fetch(flavor: Flavor) -> Installation:
-    """The server program from the cache folder, else from Debian's archive.
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A folder with a program, its libraries and the loader that runs both.
+
+    Attributes:
+        environment: what they run in.
+    """
+
+    root: Path
+    loader: Path
+    libraries: tuple[Path, ...]
+    environment: Mapping[str, str]
+
+    def command(self, program: str) -> tuple[str, ...]:
+        """The first words of what runs `program`, a path below the folder.
+
+        Raises:
+            ServerUnavailable: it is not there.
+        """
+        file = self.root / program
+        if not file.exists():
+            raise ServerUnavailable(f"{self.root} holds no {program}: remove it and try again")
+        return str(self.loader), "--library-path", ":".join(map(str, self.libraries)), str(file)
+
+
+def unpack(name: Name) -> Unpacked:
+    """A program from the cache folder, else from Debian's archive.
 
     Raises:
         ServerUnavailable: this is no Debian, or the packages cannot be had; says why.
@@ -53,15 +83,43 @@ def fetch(flavor: Flavor) -> Installation:
     missing = [tool for tool in ("apt-get", "apt-cache", "dpkg") if shutil.which(tool) is None]
     if missing:
         raise ServerUnavailable(f"this is no Debian or Ubuntu: no {', '.join(missing)}")
-    return _installation(flavor, build_once(f"packages/{flavor}", partial(_build, flavor)))
+    root = build_once(f"packages/{name}", partial(_build, name))
+    # Programs keep libraries of their own in folders of their own.
+    libraries = [
+        folder for usr in ("", "usr/") for folder in sorted(root.glob(f"{usr}lib/*")) if any(folder.glob("*.so.*"))
+    ]
+    loader = next((file for folder in libraries for file in folder.glob("ld*.so.[0-9]")), None)
+    if loader is None:
+        raise ServerUnavailable(f"{root} holds no whole program: remove it and try again")
+    # Libraries that somebody preloads into our process would not fit to the C library of the packages.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LD_")}
+    return Unpacked(root, loader, tuple(libraries), environment)
 
 
-def _build(flavor: Flavor, folder: Path) -> None:
+def fetch(flavor: Flavor) -> Installation:
+    """The server of that flavor; see `unpack`."""
+    unpacked = unpack(flavor)
+    root = unpacked.root
+    command = unpacked.command(f"usr/sbin/{'mariadbd' if flavor == 'mariadb' else 'mysqld'}")
+    result = subprocess.run(
+        [*command, "--version"], capture_output=True, text=True, env=unpacked.environment, check=False
+    )
+    share = next((folder for folder in root.glob("usr/share/m*") if (folder / "charsets").is_dir()), root)
+    options = {
+        "basedir": root / "usr",
+        "plugin_dir": root / "usr/lib/mysql/plugin",
+        "lc_messages_dir": share,
+        "character_sets_dir": share / "charsets",
+    }
+    return Installation(flavor, identify(result.stdout)[1], command, share, options, unpacked.environment)
+
+
+def _build(name: Name, folder: Path) -> None:
     reasons: list[str] = []
-    for sources in _sources(flavor):
+    for sources in _sources(name):
         apt = _Apt(folder / "apt", sources)
         try:
-            archives = apt.download(_PACKAGE[flavor])
+            archives = apt.download(_PACKAGE.get(name, name))
             with ThreadPoolExecutor(os.cpu_count()) as workers:
                 list(workers.map(partial(_unpack, folder), archives))
             return
@@ -76,11 +134,11 @@ def _unpack(folder: Path, archive: Path) -> None:
     _run(["dpkg", "-x", str(archive), str(folder)])
 
 
-def _sources(flavor: Flavor) -> Iterator[str | None]:
+def _sources(name: Name) -> Iterator[str | None]:
     """What to write into apt's sources list, in the order to try; None stands for the machine's own lists."""
-    if flavor == "mariadb" or "ubuntu" in Path("/etc/os-release").read_text().lower():
+    if name not in _ONLY_IN_SID or "ubuntu" in Path("/etc/os-release").read_text().lower():
         yield None
-    if flavor == "mysql":  # of Debian's suites, only sid has it
+    if name in _ONLY_IN_SID:
         for mirror in _mirrors():
             for option in _trust():
                 yield f"deb [{option}] {mirror} sid main\n"
@@ -116,11 +174,11 @@ class _Apt:
     sources: str | None
 
     def download(self, prefix: str) -> list[Path]:
-        """The archives of the newest server package whose name begins so, and of all that it depends on."""
+        """The archives of the newest package whose name begins so, and of all that it depends on."""
         for name in ("state/lists/partial", "cache/archives/partial"):
             (self.folder / name).mkdir(parents=True)
         architecture = _run(["dpkg", "--print-architecture"]).strip()
-        (self.folder / "status").write_text(_STATUS.format(architecture))
+        (self.folder / "status").write_text("".join(_STATUS.format(one, architecture) for one in _UNWANTED))
         where = "the machine's own sources" if self.sources is None else self.sources.strip()
         _log.info("fetching %s and its libraries from %s", prefix, where)
         complaints = self._run("apt-get", "update", check=False)
@@ -164,26 +222,6 @@ class _Apt:
             names = ("SourceParts", "Preferences", "PreferencesParts")
             settings |= {f"Dir::Etc::{name}": "/dev/null" for name in names}
         return settings
-
-
-def _installation(flavor: Flavor, root: Path) -> Installation:
-    program = root / "usr/sbin" / ("mariadbd" if flavor == "mariadb" else "mysqld")
-    libraries = [str(folder) for folder in [*root.glob("lib/*-linux-*"), *root.glob("usr/lib/*-linux-*")]]
-    loader = next((file for folder in libraries for file in Path(folder).glob("ld*.so.[0-9]")), None)
-    if not program.exists() or loader is None:
-        raise ServerUnavailable(f"{root} holds no whole server: remove it and try again")
-    share = next((folder for folder in root.glob("usr/share/m*") if (folder / "charsets").is_dir()), root)
-    # Libraries that somebody preloads into our process would not fit to the C library of the packages.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LD_")}
-    command = (str(loader), "--library-path", ":".join(libraries), str(program))
-    result = subprocess.run([*command, "--version"], capture_output=True, text=True, env=environment, check=False)
-    options = {
-        "basedir": root / "usr",
-        "plugin_dir": root / "usr/lib/mysql/plugin",
-        "lc_messages_dir": share,
-        "character_sets_dir": share / "charsets",
-    }
-    return Installation(flavor, identify(result.stdout)[1], command, share, options, environment)
 
 
 def _run(command: list[str], *, check: bool = True) -> str:

@@ -17,14 +17,14 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from .process import free_port
+from .local import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Address", "Proxy"]
+__all__ = ["Address", "Links", "Passage", "Proxy"]
 
 Links: TypeAlias = Literal["all", "open", "new"]
 Then: TypeAlias = Literal["freeze", "cut", "half-close"]
@@ -55,6 +55,18 @@ class _Fault:
 
 
 _NONE = _Fault()
+
+
+class Passage:
+    """What becomes of a link's bytes on their way: nothing. A subclass may know what they mean."""
+
+    def to_server(self, data: bytes) -> bytes:
+        """What goes on of what the client said; it may hold something back until there is more."""
+        return data
+
+    def to_client(self, data: bytes) -> bytes:
+        """As above, the other way."""
+        return data
 
 
 class Proxy:
@@ -178,7 +190,10 @@ class Proxy:
             far_reader, far_writer = await asyncio.open_connection(self._server.host, self._server.port)
             link.add(far_writer)
             self.reached += 1
-            await _until_one_ends(self._to_server(link, reader, far_writer), self._to_client(link, far_reader, writer))
+            passage = self._passage()
+            await _until_one_ends(
+                self._to_server(link, passage, reader, far_writer), self._to_client(link, passage, far_reader, writer)
+            )
 
     @contextlib.contextmanager
     def _registered(self, writer: asyncio.StreamWriter) -> Generator[_Link]:
@@ -197,17 +212,26 @@ class Proxy:
             self._links.pop(link, None)
             link.close()
 
-    async def _to_server(self, link: _Link, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    def _passage(self) -> Passage:
+        """For a new link."""
+        return Passage()
+
+    async def _to_server(
+        self, link: _Link, passage: Passage, source: asyncio.StreamReader, target: asyncio.StreamWriter
+    ) -> None:
         unread = b""
         async for data in link.read(source):
             unread = self._note_commands(unread + data)
-            self.sent += len(data)
-            target.write(data)
+            passed = passage.to_server(data)
+            self.sent += len(passed)
+            target.write(passed)
             await target.drain()
 
-    async def _to_client(self, link: _Link, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _to_client(
+        self, link: _Link, passage: Passage, source: asyncio.StreamReader, target: asyncio.StreamWriter
+    ) -> None:
         async for data in link.read(source):
-            for piece in link.spoil(data):
+            for piece in link.spoil(passage.to_client(data)):
                 await link.thawed.wait()
                 if not link.half_closed:
                     self.received += len(piece)

@@ -21,6 +21,7 @@ from async_mysqlpool.testing import (
     ServerUnavailable,
     docker,
     external,
+    local,
     packages,
     process,
     start_server,
@@ -92,7 +93,7 @@ class TestGreeting:
 
     def test_nobody_there(self):
         with pytest.raises(TimeoutError, match=r"no greeting from .* within 0\.2 s"):
-            wait_for_greeting(("127.0.0.1", process.free_port()), 0.2)
+            wait_for_greeting(("127.0.0.1", local.free_port()), 0.2)
 
 
 class TestCache:
