@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ _FLEETING = frozenset({
     "statement_id", "timestamp", "warning_count",
 })  # fmt: skip
 _UNSETTABLE = {1193, 1227, 1229, 1238, 1766, 4031}  # unknown, not allowed, global, read-only: no state of this session
+_SHOWN = 1024  # characters of a value that SHOW VARIABLES shows
+_TRACKER = "session_track_state_change"
 _ROLLBACK = Command(COM_QUERY, b"ROLLBACK")
 _WRONG_TYPE = {1231, 1232}
 
@@ -40,11 +43,13 @@ class Wishes:
     """What the pool's options add to a new connection.
 
     Attributes:
+        track: have the server tell whenever the session changes, if it can.
         names: SET NAMES, for the character set and collation that statements are in; None: as the driver left it.
     """
 
     variables: Mapping[str, Variable] = field(default_factory=dict[str, "Variable"])
     init_command: str | None = None
+    track: bool = False
     reset: Reset = "session"
     autocommit: bool | None = None
     names: str | None = None
@@ -52,8 +57,9 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Packets:
-    """Commands as they are written, and their command bytes."""
+    """Commands, how they are written together, and their command bytes."""
 
+    commands: tuple[Command, ...]
     data: bytes
     codes: tuple[int, ...]
 
@@ -68,7 +74,9 @@ class Baseline:
         rollback: ends a transaction, and no more.
         snapshot: what the driver remembers of the session, and its settings.
         hears_schema: the server tells when the current schema changes.
-        connection_id: the server's own; a proxy may have told another one in its greeting.
+        hears_all: it tells when anything changes that its trackers watch.
+        connection_id: the server's own, as far as is known; a proxy may have told another one in its greeting.
+        knows_id: the server has a connection of that id that does what ours does.
         wait_timeout: seconds after which the server closes an idle connection.
         server: which server it is, behind a load balancer for instance.
     """
@@ -80,7 +88,9 @@ class Baseline:
     database: str | None
     autocommit: bool
     hears_schema: bool
+    hears_all: bool
     connection_id: int
+    knows_id: bool
     wait_timeout: float
     server: str
 
@@ -102,7 +112,7 @@ async def learn(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> Ba
         ResetRefusedError: there is no reset here, or none that brings the session back; the connection is of no use.
     """
     await _wish(driver, raw, wire, wishes)
-    facts = await _facts(driver, raw)
+    facts, knows_id = await _facts(driver, raw), await _knows_id(driver, raw)
     first = await _variables(driver, raw)
     autocommit = wishes.variables.get("autocommit", wishes.autocommit)
     if autocommit is not None and _is_on(first["autocommit"]) != bool(autocommit):
@@ -124,7 +134,9 @@ async def learn(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> Ba
         database=facts.database,
         autocommit=_is_on(first["autocommit"]),
         hears_schema=wire.hears and _is_on(first.get("session_track_schema", "OFF")),
+        hears_all=wire.hears and _is_on(first.get(_TRACKER, "OFF")),
         connection_id=facts.connection_id,
+        knows_id=knows_id,
         wait_timeout=float(first["wait_timeout"]),
         server=facts.server,
     )
@@ -133,6 +145,8 @@ async def learn(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> Ba
 async def _wish(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> None:
     if wishes.names is not None:
         await driver.execute(raw, wishes.names)
+    if wishes.track:
+        await _try(driver, raw, assignment({_TRACKER: 1}))
     if wishes.variables:
         await driver.execute(raw, assignment(wishes.variables))
     if wishes.init_command:
@@ -205,17 +219,37 @@ async def _facts(driver: Driver, raw: Any) -> _Facts:
 async def _variables(driver: Driver, raw: Any) -> dict[str, str]:
     """All session variables that are state."""
     rows = await driver.execute(raw, "SHOW SESSION VARIABLES")
-    return {str(_text(row[0])): str(_text(row[1])) for row in rows if _text(row[0]) not in _FLEETING}
+    found = {str(_text(row[0])): str(_text(row[1])) for row in rows if _text(row[0]) not in _FLEETING}
+    for name, value in found.items():
+        if len(value) >= _SHOWN:
+            found[name] = str(_text((await driver.execute(raw, f"SELECT @@{name}"))[0][0]))
+    return found
+
+
+async def _knows_id(driver: Driver, raw: Any) -> bool:
+    """Whether CONNECTION_ID() is this connection's id on the server: some proxies answer that themselves."""
+    token = secrets.token_hex(8)
+    which = f"id = CONNECTION_ID() AND info LIKE '%{token}%'"
+    rows = await _try(driver, raw, f"SELECT COUNT(*) FROM information_schema.processlist WHERE {which}")  # noqa: S608
+    return rows is None or int(rows[0][0]) > 0
+
+
+async def _try(driver: Driver, raw: Any, sql: str) -> Sequence[Sequence[Any]] | None:
+    """Its rows; None where the server refuses that."""
+    try:
+        return await driver.execute(raw, sql)
+    except Exception as exc:
+        if is_server_error(driver.error_number(exc)):
+            return None
+        raise
 
 
 async def _set_role(driver: Driver, raw: Any) -> list[Command]:
     """What brings the role back, which a reset does not; nothing where the account has none to change to."""
-    try:
-        role = _text((await driver.execute(raw, "SELECT CURRENT_ROLE()"))[0][0])
-    except Exception as exc:
-        if is_server_error(driver.error_number(exc)):
-            return []  # a server without roles
-        raise
+    rows = await _try(driver, raw, "SELECT CURRENT_ROLE()")
+    if rows is None:
+        return []  # a server without roles
+    role = _text(rows[0][0])
     if role is None or role == "NONE":
         if not await _has_roles(driver, raw):
             return []
@@ -226,13 +260,8 @@ async def _set_role(driver: Driver, raw: Any) -> list[Command]:
 
 
 async def _has_roles(driver: Driver, raw: Any) -> bool:
-    try:
-        rows = await driver.execute(raw, "SELECT COUNT(*) FROM information_schema.applicable_roles")
-    except Exception as exc:
-        if is_server_error(driver.error_number(exc)):
-            return True  # who knows
-        raise
-    return int(rows[0][0]) > 0
+    rows = await _try(driver, raw, "SELECT COUNT(*) FROM information_schema.applicable_roles")
+    return rows is None or int(rows[0][0]) > 0
 
 
 async def identify(driver: Driver, raw: Any) -> str:
@@ -250,7 +279,7 @@ def resets_all(mode: Reset) -> bool:
 
 
 def _packets(driver: Driver, raw: Any, commands: Sequence[Command]) -> Packets:
-    return Packets(driver.encode(raw, commands), tuple(command.code for command in commands))
+    return Packets(tuple(commands), driver.encode(raw, commands), tuple(command.code for command in commands))
 
 
 def _text(value: Any) -> str | None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Backoff", "Connector", "again", "is_to_end"]
 
-_TRACKER = "session_track_state_change"
 _ACCESS_DENIED = 1045
 _LIFETIME_JITTER = 0.1  # part of max_lifetime by which a connection may go earlier
 
@@ -108,10 +107,13 @@ class Connector:
         # `init_command` is ours to repeat after each reset, so the driver must not know of it.
         self.connect_args = {k: v for k, v in config.connect_args.items() if k != "init_command"}
         variables = dict(config.session_variables)
-        if config.reset == "auto":
-            variables[_TRACKER] = 1
         self._wishes = Wishes(
-            variables, config.connect_args.get("init_command"), config.reset, config.autocommit, set_names(config)
+            variables,
+            config.connect_args.get("init_command"),
+            config.reset == "auto",
+            config.reset,
+            config.autocommit,
+            set_names(config),
         )
         self._proved: dict[str, bool] = {}  # server -> whether it answers commands that are written together in order
         self._told_id = False
@@ -189,14 +191,14 @@ class Connector:
 
     def _check_id(self, entry: Entry, baseline: Baseline) -> None:
         """A proxy may greet with an id of its own: a KILL of it would stop nothing, or somebody else's connection."""
-        if entry.connection_id == baseline.connection_id:
+        if entry.connection_id == baseline.connection_id and baseline.knows_id:
             return
         if not self._told_id:
             self._told_id = True
             logger.warning(
-                "%s: the server's id of a connection is %d, but its greeting said %d, as a proxy's may: statements of "
-                "cancelled borrowers are not stopped on the server here",
-                self._config.pool_name, baseline.connection_id, entry.connection_id,
+                "%s: the id that a connection was greeted with, %d, is not the one that it has on the server, as "
+                "behind some proxies: statements of cancelled borrowers are not stopped on the server here",
+                self._config.pool_name, entry.connection_id,
             )  # fmt: skip
         entry.connection_id, entry.killable = baseline.connection_id, False
 
@@ -209,12 +211,14 @@ class Connector:
         known = self._driver.pipelines
         if known is False or self._config.pipelining is False:
             return False
-        if known or self._config.pipelining or not resets_all(self._wishes.reset):
+        if known or self._config.pipelining:
             return True
+        if self._wishes.reset == "none":
+            return False  # there is hardly ever anything to send
         if server not in self._proved:  # several connections that are opened at once may each prove it
             try:
                 async with asyncio.timeout(self._config.validation_timeout):
-                    await session.prove_pipelining(self._driver, entry)
+                    await session.prove_pipelining(self._driver, entry, self._wishes.reset)
             except Exception as exc:
                 if self._proved.get(server) is False:
                     raise PipeliningError from exc

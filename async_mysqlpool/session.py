@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.baseline import resets_all
-from async_mysqlpool.drivers.run import answered
+from async_mysqlpool.drivers.run import answered, run
 from async_mysqlpool.wire.packets import COM_PING, COM_QUERY, Command
 
 if TYPE_CHECKING:
@@ -61,14 +61,17 @@ async def reset(driver: Driver, entry: Entry, mode: Reset) -> None:
         await driver.execute(entry.raw, "ROLLBACK")
         return
     if not resets_all(mode):
-        await answered(wire, baseline.rollback.data, baseline.rollback.codes)
+        await run(driver, entry.raw, wire, baseline.rollback.commands)
         return
     moved = may_have_moved(entry)
     if moved and baseline.database is None and await _database(driver, entry.raw) is not None:
         raise NotRestorableError("a session that has chosen a database cannot go back to none")
     driver.restore(entry.raw, baseline.snapshot, entry.exposed)
     packets = baseline.reset_if_moved if moved else baseline.reset
-    await answered(wire, packets.data, packets.codes)
+    if entry.pipelines:
+        await answered(wire, packets.data, packets.codes)
+    else:
+        await run(driver, entry.raw, wire, packets.commands)
 
 
 async def _database(driver: Driver, raw: Any) -> str | None:
@@ -76,7 +79,7 @@ async def _database(driver: Driver, raw: Any) -> str | None:
     return name
 
 
-async def prove_pipelining(driver: Driver, entry: Entry) -> None:
+async def prove_pipelining(driver: Driver, entry: Entry, mode: Reset) -> None:
     """Send a reset, a statement longer than it and a ping in one write, in several lengths, as borrowers will.
 
     Not everything that speaks the protocol understands that: some proxies answer out of order, or not at all.
@@ -86,7 +89,7 @@ async def prove_pipelining(driver: Driver, entry: Entry) -> None:
     """
     if entry.baseline is None:
         return
-    packets = entry.baseline.reset_if_moved
+    packets = entry.baseline.reset_if_moved if resets_all(mode) else entry.baseline.rollback
     for length in _LENGTHS:
         query = b"SELECT 1 /* " + b"." * length + b" */"
         more = [Command(COM_QUERY, query), Command(COM_PING)]
@@ -113,7 +116,7 @@ def is_clean(entry: Entry, mode: Reset) -> bool:
         return not entry.open_transaction
     if mode != "auto" or entry.exposed or baseline is None or not baseline.autocommit:
         return False
-    return wire.hears and not (wire.unsafe or wire.changed or wire.unheard or wire.in_transaction)
+    return baseline.hears_all and not (wire.unsafe or wire.changed or wire.unheard or wire.in_transaction)
 
 
 def left_open(entry: Entry) -> str | None:

@@ -15,17 +15,18 @@ __all__ = ["answered", "run"]
 
 
 async def run(driver: Driver, raw: Any, wire: Connected, commands: Sequence[Command]) -> None:
-    """Send commands and wait for the replies.
+    """Send commands, each when the one before is answered: not everything on the way understands more at once.
 
     Raises:
-        CommandFailedError: the first of them that is an error.
+        CommandFailedError: one of them was answered by an error; those after it were not sent.
         ConnectionError: the connection was lost.
     """
-    await answered(wire, driver.encode(raw, commands), tuple(command.code for command in commands))
+    for command in commands:
+        await answered(wire, driver.encode(raw, [command]), (command.code,))
 
 
 async def answered(wire: Connected, data: bytes, codes: tuple[int, ...]) -> None:
-    """The same for commands that are encoded already."""
+    """Send encoded commands in one write and wait for the replies; raises as `run` does, with all replies read."""
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_done(error: Exception | None) -> None:

@@ -118,11 +118,11 @@ async def no_hang() -> AsyncIterator[None]:
     timer.cancel()
 
 
-async def crowd(pool: ConnectionPool, reset: str) -> Counter[str]:
+async def crowd(pool: ConnectionPool, reset: str, borrows: int = BORROWS) -> Counter[str]:
     """All borrows by how they ended: "ok", or what was wrong. Each leaves something behind that none may find."""
 
     async def borrower(first: int) -> list[str]:
-        return [await _borrow(pool, reset, number) for number in range(first, BORROWS, TASKS)]
+        return [await _borrow(pool, reset, number) for number in range(first, borrows, TASKS)]
 
     async with asyncio.timeout(PATIENCE):
         results = await asyncio.gather(*(borrower(first) for first in range(TASKS)))
