@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.drivers.base import is_server_error
-from async_mysqlpool.drivers.run import run
+from async_mysqlpool.drivers.run import attempt, run
 from async_mysqlpool.wire.packets import COM_INIT_DB, COM_QUERY, COM_RESET_CONNECTION, Command, CommandFailedError
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ async def _wish(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> No
     if wishes.names is not None:
         await driver.execute(raw, wishes.names)
     if wishes.track:
-        await _try(driver, raw, assignment({_TRACKER: 1}))
+        await attempt(driver, raw, assignment({_TRACKER: 1}))
     if wishes.variables:
         await driver.execute(raw, assignment(wishes.variables))
     if wishes.init_command:
@@ -230,23 +230,13 @@ async def _knows_id(driver: Driver, raw: Any) -> bool:
     """Whether CONNECTION_ID() is this connection's id on the server: some proxies answer that themselves."""
     token = secrets.token_hex(8)
     which = f"id = CONNECTION_ID() AND info LIKE '%{token}%'"
-    rows = await _try(driver, raw, f"SELECT COUNT(*) FROM information_schema.processlist WHERE {which}")  # noqa: S608
+    rows = await attempt(driver, raw, f"SELECT COUNT(*) FROM information_schema.processlist WHERE {which}")  # noqa: S608
     return rows is None or int(rows[0][0]) > 0
-
-
-async def _try(driver: Driver, raw: Any, sql: str) -> Sequence[Sequence[Any]] | None:
-    """Its rows; None where the server refuses that."""
-    try:
-        return await driver.execute(raw, sql)
-    except Exception as exc:
-        if is_server_error(driver.error_number(exc)):
-            return None
-        raise
 
 
 async def _set_role(driver: Driver, raw: Any) -> list[Command]:
     """What brings the role back, which a reset does not; nothing where the account has none to change to."""
-    rows = await _try(driver, raw, "SELECT CURRENT_ROLE()")
+    rows = await attempt(driver, raw, "SELECT CURRENT_ROLE()")
     if rows is None:
         return []  # a server without roles
     role = _text(rows[0][0])
@@ -260,7 +250,7 @@ async def _set_role(driver: Driver, raw: Any) -> list[Command]:
 
 
 async def _has_roles(driver: Driver, raw: Any) -> bool:
-    rows = await _try(driver, raw, "SELECT COUNT(*) FROM information_schema.applicable_roles")
+    rows = await attempt(driver, raw, "SELECT COUNT(*) FROM information_schema.applicable_roles")
     return rows is None or int(rows[0][0]) > 0
 
 

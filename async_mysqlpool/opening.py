@@ -188,6 +188,8 @@ class Connector:
             entry.baseline = await learn(self._driver, entry.raw, wire, self._wishes)
             self._check_id(entry, entry.baseline)
             entry.pipelines = await self._pipelines(entry, entry.baseline.server)
+            if resets_all(self._wishes.reset):
+                await session.refresh(self._driver, entry)
 
     def _check_id(self, entry: Entry, baseline: Baseline) -> None:
         """A proxy may greet with an id of its own: a KILL of it would stop nothing, or somebody else's connection."""

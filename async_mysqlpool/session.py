@@ -17,17 +17,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.baseline import resets_all
-from async_mysqlpool.drivers.run import answered, run
+from async_mysqlpool.drivers.run import answered, attempt, run
 from async_mysqlpool.wire.packets import COM_PING, COM_QUERY, Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from async_mysqlpool.baseline import Packets
     from async_mysqlpool.config import Reset
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.entry import Entry
 
-__all__ = ["NotRestorableError", "begin_reset", "is_clean", "left_open", "may_have_moved", "prove_pipelining", "reset"]
+__all__ = [
+    "NotRestorableError",
+    "begin_reset",
+    "is_clean",
+    "left_open",
+    "may_have_moved",
+    "prove_pipelining",
+    "refresh",
+    "reset",
+]
 
 # Statements shorter and longer than what restores a session, and than what proxies read at once.
 _LENGTHS = (10, 200, 2000, 20_000)
@@ -49,8 +59,11 @@ def begin_reset(
         return True
     if may_have_moved(entry):
         return False  # where the reset is refused, nobody must work in the wrong schema
+    if entry.wire.stirred and baseline.database is None:
+        return False  # whether it has chosen one has to be asked
     driver.restore(entry.raw, baseline.snapshot, entry.exposed)
-    entry.wire.send(baseline.reset.data, baseline.reset.codes, on_done, cork)
+    packets = baseline.reset_if_moved if entry.wire.stirred else baseline.reset
+    entry.wire.send(packets.data, packets.codes, on_done, cork)
     return True
 
 
@@ -63,15 +76,32 @@ async def reset(driver: Driver, entry: Entry, mode: Reset) -> None:
     if not resets_all(mode):
         await run(driver, entry.raw, wire, baseline.rollback.commands)
         return
-    moved = may_have_moved(entry)
+    moved = may_have_moved(entry) or wire.stirred
     if moved and baseline.database is None and await _database(driver, entry.raw) is not None:
         raise NotRestorableError("a session that has chosen a database cannot go back to none")
+    if (wire.in_transaction or wire.unheard) and await _cannot_end(driver, entry.raw):
+        raise NotRestorableError("a transaction outlives its rollback, as one prepared with XA does")
     driver.restore(entry.raw, baseline.snapshot, entry.exposed)
-    packets = baseline.reset_if_moved if moved else baseline.reset
+    await _say(driver, entry, baseline.reset_if_moved if moved else baseline.reset)
+
+
+async def _cannot_end(driver: Driver, raw: Any) -> bool:
+    await driver.execute(raw, "ROLLBACK")
+    rows = await attempt(driver, raw, "SELECT @@in_transaction")  # which only MariaDB has
+    return rows is not None and int(rows[0][0]) > 0
+
+
+async def refresh(driver: Driver, entry: Entry) -> None:
+    """The end of a set-up: a new session that says the same of its last statement as one that was reset."""
+    if entry.baseline is not None:
+        await _say(driver, entry, entry.baseline.reset)
+
+
+async def _say(driver: Driver, entry: Entry, packets: Packets) -> None:
     if entry.pipelines:
-        await answered(wire, packets.data, packets.codes)
+        await answered(entry.wire, packets.data, packets.codes)
     else:
-        await run(driver, entry.raw, wire, packets.commands)
+        await run(driver, entry.raw, entry.wire, packets.commands)
 
 
 async def _database(driver: Driver, raw: Any) -> str | None:

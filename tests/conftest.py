@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 sys.path.append(str(Path(__file__).parent / "server"))  # kit.py: a second look at the server, and patience
 
+_OBSERVED: dict[str, object] = {"performance_schema": "ON", "lock_wait_timeout": 1, "innodb_lock_wait_timeout": 1}
 # What comes after the flavor in a server's name. A plain server may be one that ASYNC_MYSQLPOOL_DSN names, so nobody
 # stops it; one with options is always ours.
 _OPTIONS: dict[str, dict[str, object]] = {
@@ -29,6 +30,12 @@ _OPTIONS: dict[str, dict[str, object]] = {
     "broken": {"max_connections": 700},  # tests stop, kill and freeze it
     "tls": {},  # `authority` signs its certificate
     "plain": {"tls_version": ""},  # of MySQL; MariaDB has no certificate unless given one
+    "observed": _OBSERVED,
+    "odd": {  # what new sessions have is not what the server's variables say
+        **_OBSERVED,
+        "character_set_server": "latin1",
+        "init_connect": "SET @@wait_timeout = 777, @of_server = 'init_connect'",
+    },
 }
 
 

@@ -46,6 +46,7 @@ class Connected(Protocol):
     spent: str | None
     status: int
     touched: bool
+    stirred: bool
     moved: bool
     changed: bool
     unheard: bool

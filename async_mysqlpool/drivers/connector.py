@@ -181,6 +181,7 @@ class ConnectorDriver(TransportDriver):
             put_back(raw, own)
         if raw.converter is not None:
             raw.converter.set_charset(raw._charset.name)
+            raw.converter.set_unicode(raw._use_unicode)
 
     def encoding(self, raw: Any) -> str:
         """As the driver encodes statements."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from async_mysqlpool.drivers.base import is_server_error
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from async_mysqlpool.drivers.base import Connected, Driver
     from async_mysqlpool.wire.packets import Command
 
-__all__ = ["answered", "run"]
+__all__ = ["answered", "attempt", "run"]
 
 
 async def run(driver: Driver, raw: Any, wire: Connected, commands: Sequence[Command]) -> None:
@@ -39,3 +41,13 @@ async def answered(wire: Connected, data: bytes, codes: tuple[int, ...]) -> None
 
     wire.send(data, codes, on_done)
     await done
+
+
+async def attempt(driver: Driver, raw: Any, sql: str) -> Sequence[Sequence[Any]] | None:
+    """The rows of a statement; None where the server refuses it."""
+    try:
+        return await driver.execute(raw, sql)
+    except Exception as exc:
+        if is_server_error(driver.error_number(exc)):
+            return None
+        raise

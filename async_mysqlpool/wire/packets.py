@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HEADER = 4  # bytes of a packet before its payload
+TEXT = HEADER + 1  # where the text of a COM_QUERY begins
 LONGEST = 0xFFFFFF  # bytes of payload; a packet this long goes on in the next one
 
 # Capabilities that change what replies look like, or what they say.
@@ -97,12 +98,14 @@ class Reply(NamedTuple):
         changed_rows: how many rows the statement has changed.
         insert_id: the value of AUTO_INCREMENT, or of LAST_INSERT_ID(), that it set; 0 for none.
         schema_changed: the session has another current schema, as far as the packet says.
+        warnings: how many there are, to be shown to whoever asks next.
     """
 
     status: int
     changed_rows: int = 0
     insert_id: int = 0
     schema_changed: bool = False
+    warnings: int = 0
 
 
 def encode(commands: Sequence[Command], query_prefix: bytes = b"") -> bytes:
@@ -153,10 +156,11 @@ def read_ok(payload: bytes, tracked: bool) -> Reply:
         if len(payload) < at + 4:
             raise MalformedError("an OK packet is cut off")
         status = payload[at] | payload[at + 1] << 8
+        warnings = payload[at + 2] | payload[at + 3] << 8
         schema = bool(tracked and status & SERVER_SESSION_STATE_CHANGED) and _names_schema(payload, at + 4)
     except IndexError as exc:
         raise MalformedError("an OK packet is cut off") from exc
-    return Reply(status, changed_rows, insert_id, schema)
+    return Reply(status, changed_rows, insert_id, schema, warnings)
 
 
 def _names_schema(payload: bytes, at: int) -> bool:
@@ -185,7 +189,8 @@ def read_eof(payload: bytes) -> Reply:
     if len(payload) != 5 or payload[0] != EOF:
         raise MalformedError("no EOF packet where one is due")
     status = payload[3] | payload[4] << 8
-    return Reply(status, schema_changed=bool(status & SERVER_SESSION_STATE_CHANGED))
+    warnings = payload[1] | payload[2] << 8
+    return Reply(status, schema_changed=bool(status & SERVER_SESSION_STATE_CHANGED), warnings=warnings)
 
 
 def read_error(payload: bytes) -> CommandFailedError:

@@ -1,8 +1,9 @@
-"""Which statements reset="auto" takes for harmless: a list of what is allowed, never of what is forbidden.
+"""What the text of a statement is good for: nothing is restored because of it, but more may be, or a reset left out.
 
-A harmless statement is one plain SELECT, UPDATE or DELETE of tables, or the end of a transaction, in which every word
-that is followed by a parenthesis is the name of a built-in function known to leave nothing behind. What it does to the
-session beyond that, through a trigger or a view, the server's session tracker tells.
+What reset="auto" takes for harmless is a list of what is allowed, never of what is forbidden: one plain SELECT, UPDATE
+or DELETE of tables, or the end of a transaction, in which every word followed by a parenthesis is the name of a
+built-in function known to leave nothing behind. What it does to the session beyond that, through a trigger or a view,
+the server's session tracker tells.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["is_harmless"]
+__all__ = ["is_harmless", "keeps_schema", "outlives_reset"]
 
 _REMEMBERED = 1024  # statements: an application has a few, and says them often
 # Nothing but words, numbers, plain strings and the operators of expressions: no variables, no second statement.
@@ -59,3 +60,23 @@ def is_harmless(statement: bytes) -> bool:
     if _COMMENT.search(text) or _FORBIDDEN.search(text):
         return False
     return all(word in _FUNCTIONS or word in _WORDS for word in _CALLED.findall(text))
+
+
+# In none of these can the current schema change, whatever routines they call: those know no USE.
+_KEEPS_SCHEMA = re.compile(
+    rb"(?:\x00\x01)?\s*\(?\s*(?:select|insert|update|delete|replace|show|with|commit|rollback|start\s+transaction"
+    rb"|begin(?!\s+not))\b",
+    re.IGNORECASE,
+)
+_OUTLIVES_RESET = re.compile(rb"\bxa\b|profiling|optimizer_trace|resource\s+group", re.IGNORECASE)
+_LOOKED_AT = 4096  # bytes
+
+
+def keeps_schema(statement: bytes, start: int = 0) -> bool:
+    """Whether it is one statement of a kind that never changes the current schema, not even unheard by the trackers."""
+    return _KEEPS_SCHEMA.match(statement, start) is not None and statement.find(b";", start, len(statement) - 1) < 0
+
+
+def outlives_reset(statement: bytes, start: int = 0) -> bool:
+    """Whether it speaks of what a reset does not end: XA transactions, profiles, optimizer traces, resource groups."""
+    return _OUTLIVES_RESET.search(statement, start, start + _LOOKED_AT) is not None

@@ -14,6 +14,7 @@ import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from async_mysqlpool.wire import packets
+from async_mysqlpool.wire.reads import keeps_schema, outlives_reset
 from async_mysqlpool.wire.wire import Wire
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from async_mysqlpool.wire.wire import OnDone
 
 __all__ = ["BufferedWire", "Output", "StreamWire", "TransportWire", "abort", "say_goodbye"]
+
+
+_QUERY, _PING = bytes((packets.COM_QUERY,)), bytes((packets.COM_PING,))
 
 
 class TransportWire(Wire):
@@ -34,9 +38,10 @@ class TransportWire(Wire):
 
     Attributes:
         output: what the driver must write to instead of `writer`.
+        stirred: something else was sent since `begin` than statements that surely leave the current schema alone.
     """
 
-    __slots__ = ("_held", "_inner", "_transport", "output")
+    __slots__ = ("_held", "_inner", "_transport", "output", "stirred")
 
     def __init__(
         self,
@@ -49,16 +54,32 @@ class TransportWire(Wire):
         self._transport = transport
         self._inner: Any = transport.get_protocol()
         self._held = b""
+        self.stirred = False
         self.output = Output(writer, self)
         if self.doubt is None:
             transport.set_protocol(cast("asyncio.BaseProtocol", self))
 
+    def begin(self) -> None:
+        """A new borrower: what was seen so far is somebody else's."""
+        super().begin()
+        self.stirred = False
+
     def write(self, data: bytes) -> None:
         """What the driver writes; what was held back goes first."""
         self.sent(data)
+        self._weigh(data)
         if self._held:
             data, self._held = self._held + data, b""
         self._transport.write(data)
+
+    def _weigh(self, data: bytes) -> None:
+        """Of a statement's text only what makes more work is believed."""
+        code = data[packets.HEADER : packets.TEXT]
+        if code == _PING or (code == _QUERY and keeps_schema(data, packets.TEXT)):
+            return
+        self.stirred = True
+        if outlives_reset(data, packets.TEXT):
+            self.spent: str | None = "a statement was sent whose effects may outlive a reset"
 
     def send(self, data: bytes, codes: tuple[int, ...], on_done: OnDone, cork: bool = False) -> None:
         """Write commands of the pool's own, whose replies the driver will never see.

@@ -13,7 +13,7 @@ class Unseen:
     spent: str | None = None
     status = 0
     sees = lost = in_transaction = wrote = hears = False
-    in_step = touched = moved = changed = unheard = unsafe = True
+    in_step = touched = stirred = moved = changed = unheard = unsafe = True
 
     def begin(self) -> None:
         """Nothing is counted, so nothing begins."""

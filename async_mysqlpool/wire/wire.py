@@ -389,7 +389,7 @@ class Wire:
             self.moved = self.moved or reply.schema_changed
         if reply.changed_rows:
             self.wrote = True
-        if reply.insert_id or reply.status & p.SERVER_MORE_RESULTS_EXISTS:
+        if reply.insert_id or reply.warnings or reply.status & p.SERVER_MORE_RESULTS_EXISTS:
             self.unsafe = True
 
     def _failed(self, payload: bytes) -> None:

@@ -64,14 +64,15 @@ class News:
     status: int = 0
     rows: int = 0
     insert_id: int = 0
+    warnings: int = 0
     schema: bytes | None = None  # the tracker's, where there is one
 
     def eof(self) -> bytes:
-        return b"\xfe\x07\0" + self.status.to_bytes(2, "little")
+        return b"\xfe" + self.warnings.to_bytes(2, "little") + self.status.to_bytes(2, "little")
 
     def ok(self, tracked: bool, first: int = p.OK) -> bytes:
         data = bytes((first,)) + integer(self.rows) + integer(self.insert_id)
-        data += self.status.to_bytes(2, "little") + b"\0\0"
+        data += self.status.to_bytes(2, "little") + self.warnings.to_bytes(2, "little")
         if tracked and self.status & CHANGED:
             entries = b"\x00" + string(string(b"sql_mode") + string(b"x" * 3))
             if self.schema is not None:
@@ -154,7 +155,8 @@ _NUMBERS = st.sampled_from([0, 0, 0, 1, 250, 251, 65535, 65536, 1 << 24, (1 << 6
 
 @st.composite
 def news(draw: st.DrawFn, more: int = 0) -> News:
-    return News(draw(_BITS) | more, draw(_NUMBERS), draw(_NUMBERS), draw(st.sampled_from([None, b"shop", b""])))
+    warnings, schema = draw(st.sampled_from([0, 0, 0, 7])), draw(st.sampled_from([None, b"shop", b""]))
+    return News(draw(_BITS) | more, draw(_NUMBERS), draw(_NUMBERS), warnings, schema)
 
 
 @st.composite

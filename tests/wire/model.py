@@ -76,7 +76,7 @@ def _follow_packet(facts: Facts, kind: Kind, item: In) -> None:
             facts.changed = True
             facts.moved |= True if item.eof else kind.tracked and said.schema is not None
         facts.wrote |= said.rows > 0
-        facts.unsafe |= said.insert_id > 0 or bool(said.status & MORE)
+        facts.unsafe |= said.insert_id > 0 or said.warnings > 0 or bool(said.status & MORE)
 
 
 # -- played -----------------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ RAW = [
     ("execute what is closed", bytes((p.COM_STMT_EXECUTE,)) + ONE + b"\0\1\0\0\0", "unheard unsafe"),
     ("prepare what takes nothing", bytes((p.COM_STMT_PREPARE,)) + b"DO 1", "unsafe"),
     ("prepare nonsense", bytes((p.COM_STMT_PREPARE,)) + b"SELECT nonsense", "unheard unsafe"),
-    ("ping", bytes((p.COM_PING,)), ""),
+    ("ping", bytes((p.COM_PING,)), "unsafe"),  # its reply repeats the warnings of what failed before
     ("several statements refused", bytes((p.COM_QUERY,)) + b"SELECT 1; SELECT 2", "unheard unsafe"),
     ("several statements allowed", bytes((p.COM_SET_OPTION,)) + b"\0\0", "spent unsafe"),
     ("several statements", bytes((p.COM_QUERY,)) + b"SELECT 1; DO 1; SELECT 2; USE other", "changed moved unsafe"),

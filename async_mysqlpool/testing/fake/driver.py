@@ -143,6 +143,7 @@ class FakeWire:
 
     def begin(self) -> None:
         """A new borrower."""
+        self.stirred = False  # its trackers cannot be switched off
         self.touched = self.moved = self.changed = self.unheard = self.unsafe = self.wrote = False
 
     def heard(self, sql: str, result: Result | None) -> None:
