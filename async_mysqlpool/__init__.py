@@ -1,30 +1,34 @@
 """The asyncio connection pool for MySQL and MariaDB.
 
-The map: a file imports only from those before it.
+The map, in the order in which bytes become a borrow; a file imports only from those before it, for types, too:
 
+    stats.py        numbers, leases, and the sentences in errors
     errors.py       every error of the pool
     events.py       what observers are told
     wire/           what went over a connection, from its packets
     drivers/        the seam to the drivers: one file each, no policy
     config.py       options, defaults, checks
     client_options.py  X DevAPI's form of them
-    baseline.py     the state that every borrower must find, and how it is learned
-    entry.py        one physical connection as the pool sees it
-    session.py      how a session is made clean again, and when it is clean already
-    stats.py        numbers, leases, and the sentences in errors
-    semaphore.py    permits, first come, first served
-    transaction.py  blocks and retries
-    guard.py        the driver's own objects, as a borrower may use them
-    lease.py        what the borrower holds
-    journal.py      counters, events, log lines
-    opening.py      connecting: within a time, paced by a backoff
-    killer.py       stops the statements of borrowers that went away
-    workers.py      the pool's own tasks: open, clean, check, close, kill
-    capacity.py     who gets a connection, how it comes back, where its capacity goes
-    acquire.py      the fast path and the slow one: deadline, account, explanation
-    maintenance.py  the background task: a pure plan, and the loop that has it carried out
+    connection/     one physical connection
+        baseline.py     the state that every borrower must find, and how it is learned
+        entry.py        its states, its times, who holds it
+        session.py      how a session is made clean again, and when it is clean already
+        opening.py      connecting: within a time, paced by a backoff
+        killer.py       stops the statements of borrowers that went away
+    lease/          what the borrower holds
+        held.py         who may use a connection, one call at a time, until it goes back
+        guard.py        the driver's own objects, as a borrower may use them
+        transaction.py  blocks and retries
+        connection.py   the connection and its cursors
+        queries.py      one-shot helpers
+    capacity/       who gets a connection, how it comes back
+        semaphore.py    permits, first come, first served
+        journal.py      counters, events, log lines
+        workers.py      the pool's own tasks: open, clean, check, close, kill
+        capacity.py     where a connection and its permit go, and what becomes of them
+        acquire.py      the fast path and the slow one: deadline, account, explanation
+        maintenance.py  the background task: a pure plan, and the loop that has it carried out
     forks.py        what a forked child must not do
-    queries.py      one-shot helpers
     pool.py         open, acquire, release, close
 
 and around it, using only what is public:
@@ -53,7 +57,7 @@ from async_mysqlpool.errors import (
     WrongEventLoopError,
 )
 from async_mysqlpool.events import Observer
-from async_mysqlpool.lease import PooledConnection, PooledCursor
+from async_mysqlpool.lease.connection import PooledConnection, PooledCursor
 from async_mysqlpool.pool import ConnectionPool
 from async_mysqlpool.stats import Lease, PoolStats
 

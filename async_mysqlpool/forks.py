@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["keep_for_ever", "watch"]
 
 
-class _Pool(Protocol):
-    def abandon(self) -> None:
-        """The process was forked: this is the child."""
-
-
-_pools: weakref.WeakSet[_Pool] = weakref.WeakSet()
+_pools: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
 _inherited: list[object] = []
 
 
-def watch(pool: _Pool) -> None:
-    """Have `pool.abandon()` called in every child of this process."""
-    _pools.add(pool)
+def watch(pool: object, abandon: Callable[[Any], None]) -> None:
+    """Have `abandon(pool)` called in every child of this process, as long as the pool is there."""
+    _pools[pool] = abandon
 
 
 def keep_for_ever(connections: object) -> None:
@@ -32,8 +30,8 @@ def keep_for_ever(connections: object) -> None:
 
 
 def _after_fork_in_child() -> None:
-    for pool in list(_pools):
-        pool.abandon()
+    for pool, abandon in list(_pools.items()):
+        abandon(pool)
 
 
 if hasattr(os, "register_at_fork"):

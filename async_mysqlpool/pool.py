@@ -1,4 +1,4 @@
-"""The pool as its users see it: open, acquire, release, close. What capacity is and where it goes: `capacity.py`."""
+"""The pool as its users see it: open, acquire, release, close. What capacity is and where it goes: `capacity/capacity.py`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from async_mysqlpool import forks, maintenance
-from async_mysqlpool.acquire import Acquire, check_timeout
-from async_mysqlpool.capacity import Capacity
+from async_mysqlpool import forks
+from async_mysqlpool.capacity import maintenance
+from async_mysqlpool.capacity.acquire import Acquire, check_timeout
+from async_mysqlpool.capacity.capacity import Capacity
+from async_mysqlpool.capacity.journal import logger
 from async_mysqlpool.client_options import read_client
 from async_mysqlpool.config import Options, build_config
+from async_mysqlpool.connection.entry import State, caller
+from async_mysqlpool.connection.opening import again
 from async_mysqlpool.drivers import load_driver
-from async_mysqlpool.entry import State, caller
 from async_mysqlpool.errors import (
     ForkedPoolError,
     PoolClosedError,
     ServerUnavailableError,
     WrongEventLoopError,
 )
-from async_mysqlpool.journal import logger
-from async_mysqlpool.opening import again
-from async_mysqlpool.queries import Queries
+from async_mysqlpool.lease.held import owner_of
+from async_mysqlpool.lease.queries import Queries
 from async_mysqlpool.stats import Counters, Lease, PoolStats, describe_holders
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.config import Reset
     from async_mysqlpool.drivers import Driver
-    from async_mysqlpool.lease import PooledConnection
+    from async_mysqlpool.lease.connection import PooledConnection
 
 __all__ = ["ConnectionPool"]
 
@@ -122,7 +124,7 @@ class ConnectionPool(Queries):
         starting = self._life is _Life.NEW
         if starting:
             self._start()
-        self.ready()
+        self._ready()
         if not wait:
             return
         try:
@@ -143,7 +145,7 @@ class ConnectionPool(Queries):
         ends = math.inf if timeout is None else capacity.loop.time() + timeout
         alarm = None if timeout is None else capacity.loop.call_at(ends, capacity.progress.set)
         try:
-            while self.ready().living < self._min_size:
+            while self._ready().living < self._min_size:
                 error = capacity.connect_error
                 if error is not None and (timeout is None or not isinstance(error, ServerUnavailableError)):
                     raise again(error)
@@ -166,7 +168,7 @@ class ConnectionPool(Queries):
             maintenance.run(weakref.ref(self), self._capacity), name=f"{self._name}: maintenance"
         )
         self._capacity.refill()
-        forks.watch(self)
+        forks.watch(self, ConnectionPool._abandon)
 
     async def close(self, timeout: float | None = 10.0) -> None:
         """Close the pool: nobody gets a connection any more, waiters are sent away, borrowers may finish.
@@ -295,11 +297,11 @@ class ConnectionPool(Queries):
         Raises:
             ValueError: it is not a connection of this pool.
         """
-        if getattr(connection, "owner", self) is not self._capacity:
+        if owner_of(connection) is not self._capacity:
             raise ValueError(f"{connection!r} was not acquired from pool {self._name}")
         connection.close()
 
-    def ready(self) -> Capacity:
+    def _ready(self) -> Capacity:
         """The pool's inside, for those who build on it.
 
         Raises:
@@ -399,7 +401,7 @@ class ConnectionPool(Queries):
         Raises:
             ConfigurationError: impossible sizes; nothing is changed.
         """
-        capacity = self.ready()
+        capacity = self._ready()
         low = self._min_size if min_size is None else min_size
         high = self._max_size if max_size is None else max_size
         build_config(None, {"min_size": low, "max_size": high})
@@ -410,7 +412,7 @@ class ConnectionPool(Queries):
 
     def expire(self) -> None:
         """Replace every connection: idle ones now, borrowed ones as they come back."""
-        self.ready().expire("expired")
+        self._ready().expire("expired")
 
     def _add_client_flag(self, flag: int) -> float:
         """Have connections opened with it from now on, the loop's time; those that are there are replaced.
@@ -431,10 +433,10 @@ class ConnectionPool(Queries):
 
     async def check(self) -> None:
         """Ping every idle connection now and replace those that do not answer within `validation_timeout`."""
-        if checks := self.ready().workers.check_idle():
+        if checks := self._ready().workers.check_idle():
             await asyncio.wait(checks)  # which go on if this is cancelled
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """In a forked child: never touch the parent's sockets, not even to close them."""
         if self._life is _Life.OPEN:
             self._life = _Life.FORKED

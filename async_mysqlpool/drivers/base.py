@@ -1,7 +1,7 @@
 """The seam between the pool and a driver, and what the server's error numbers mean for a connection.
 
 An adapter knows how to say things to one driver. It decides nothing: what a clean session is stands in
-`session.py`, when a connection ends in `capacity.py`.
+`connection/session.py`, when a connection ends in `capacity/capacity.py`.
 """
 
 from __future__ import annotations

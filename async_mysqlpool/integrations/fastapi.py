@@ -19,7 +19,7 @@ from fastapi import __version__ as _version
 from fastapi.requests import HTTPConnection
 
 from async_mysqlpool import ConnectionPool, PooledConnection
-from async_mysqlpool.entry import Site
+from async_mysqlpool.connection.entry import Site
 from async_mysqlpool.integrations.starlette import (
     StreamingResponse,
     exception_handlers,
@@ -27,7 +27,7 @@ from async_mysqlpool.integrations.starlette import (
     health_routes,
     pool_lifespan,
 )
-from async_mysqlpool.transaction import Isolation
+from async_mysqlpool.lease.transaction import Isolation
 
 __all__ = [
     "Connection",

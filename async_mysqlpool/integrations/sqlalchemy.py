@@ -25,9 +25,10 @@ from sqlalchemy.ext.asyncio import create_async_engine as _create_async_engine
 from sqlalchemy.pool import NullPool
 
 from async_mysqlpool import ConfigurationError
-from async_mysqlpool.baseline import resets_all
+from async_mysqlpool.connection.baseline import resets_all
+from async_mysqlpool.connection.entry import Site
 from async_mysqlpool.drivers.base import is_disconnect
-from async_mysqlpool.entry import Site
+from async_mysqlpool.lease.held import entry_of, has_more
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,7 @@ def _abandon_stream(conn: Connection) -> None:
     if dbapi_connection is None:
         return  # its user has invalidated or closed what get_raw_connection() gave
     lease: PooledConnection = dbapi_connection.driver_connection
-    if not lease.detached and (lease.entry.wire.due or lease.owner.driver.has_unread(lease.entry.raw)):
+    if not lease.detached and has_more(lease):
         conn.invalidate()
 
 
@@ -139,7 +140,7 @@ class _Pooled(MySQLDialect_pymysql):
         self._loop = asyncio.get_running_loop()
         site = _user()
         lease = await self._lender.acquire(site=site)
-        while lease.entry.created_at <= self.since:
+        while entry_of(lease).created_at <= self.since:
             lease.discard()
             lease = await self._lender.acquire(site=site)
         try:
@@ -176,7 +177,7 @@ class _Pooled(MySQLDialect_pymysql):
 
     async def _restore_autocommit(self, lease: PooledConnection) -> None:
         """What the pool's own reset does otherwise."""
-        baseline = lease.entry.baseline
+        baseline = entry_of(lease).baseline
         if baseline is not None and lease.get_autocommit() != baseline.autocommit:
             await lease.rollback()  # turning autocommit on would commit
             await lease.autocommit(baseline.autocommit)
@@ -212,7 +213,7 @@ for _name, (_mysql, _mariadb) in _DIALECTS.items():
 def _discard(lease: PooledConnection) -> None:
     if lease.detached:
         return
-    if lease.entry.under_way:
+    if entry_of(lease).under_way:
         lease.close()  # the pool stops the statement on the server, and discards the connection
     else:
         lease.discard()

@@ -25,7 +25,7 @@ from async_mysqlpool.testing.server import Server, start_server
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from async_mysqlpool.lease import PooledConnection
+    from async_mysqlpool.lease.connection import PooledConnection
 
 try:
     from pytest_asyncio import fixture as _async_fixture

@@ -13,16 +13,33 @@ import pytest
 import async_mysqlpool
 
 ROOT = Path(async_mysqlpool.__file__).parent
-MAP = re.findall(r"([\w/]+\.py|\b\w+/)(?=[ :])", async_mysqlpool.__doc__ or "")
-CORE = [path for path in sorted(ROOT.glob("*.py")) if path.name != "__init__.py"]
+MAP_LINES = re.findall(r"^( {4}| {8})([\w.]+(?:\.py|/)) ", async_mysqlpool.__doc__ or "", re.MULTILINE)
+ROOMS = ("connection/", "lease/", "capacity/")  # those whose files the map lists
 SOURCES = sorted(ROOT.rglob("*.py"))
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 450, 45
 
 
+def the_map() -> list[str]:
+    """``errors.py``, ``wire/``, ``connection/baseline.py``, ... in the order of the map."""
+    found, room = [], ""
+    for indent, name in MAP_LINES:
+        room = room if len(indent) == 8 else name
+        found.append(room + name if len(indent) == 8 else name)
+    return found
+
+
+MAP = the_map()
+CORE = [ROOT / name for name in MAP if name.endswith(".py")]
+EXTRAS = MAP[MAP.index("pool.py") + 1 :]
+
+
 def place(module: str) -> str:
-    """`async_mysqlpool.drivers.base` -> ``drivers/``; `async_mysqlpool.pool` -> ``pool.py``."""
+    """`async_mysqlpool.drivers.base` -> ``drivers/``; `async_mysqlpool.lease.held` -> ``lease/held.py``."""
     parts = module.split(".")[1:]
-    return f"{parts[0]}/" if (ROOT / parts[0]).is_dir() else f"{parts[0]}.py"
+    if not (ROOT / parts[0]).is_dir():
+        return f"{parts[0]}.py"
+    room = f"{parts[0]}/"
+    return f"{room}{parts[1]}.py" if room in ROOMS and len(parts) > 1 else room
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:
@@ -47,17 +64,41 @@ def imports(path: Path) -> list[tuple[str, bool]]:
 
 
 def test_the_map_names_every_file_of_the_core_and_nothing_that_is_not_there():
-    named = {name for name in MAP if "/" not in name}
-    assert named == {path.name for path in CORE}
-    assert all((ROOT / name).exists() for name in MAP)
+    there = {path.name for path in ROOT.glob("*.py")}
+    there |= {f"{room}{path.name}" for room in ROOMS for path in (ROOT / room).glob("*.py")}
+    assert {name for name in MAP if name.endswith(".py")} == {name for name in there if "__init__" not in name}
+    assert {name for name in MAP if name.endswith("/")} == {
+        f"{folder.name}/" for folder in ROOT.iterdir() if (folder / "__init__.py").exists()
+    }
 
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
 def test_a_file_of_the_core_imports_only_from_those_before_it_in_the_map(path):
-    own = MAP.index(path.name)
-    for module, late in imports(path):
-        if module.startswith("async_mysqlpool.") and not late:
+    own = MAP.index(str(path.relative_to(ROOT)))
+    for module, _ in imports(path):
+        if module.startswith("async_mysqlpool."):
             assert MAP.index(place(module)) < own, f"{path.name} imports {module}, which comes after it"
+
+
+@pytest.mark.parametrize("room", ["wire", "drivers"])
+def test_a_room_imports_only_itself_and_what_is_before_it(room):
+    own = MAP.index(f"{room}/")
+    for path in (ROOT / room).glob("*.py"):
+        for module, _ in imports(path):
+            if module.startswith("async_mysqlpool."):
+                assert MAP.index(place(module)) <= own, f"{path.name} imports {module}, which comes after it"
+
+
+@pytest.mark.parametrize("room", ["wire", "drivers", "connection", "lease", "capacity"])
+def test_no_two_files_of_a_room_import_each_other(room):
+    arrows = {
+        path.stem: {name.split(".")[2] for name, _ in imports(path) if name.startswith(f"async_mysqlpool.{room}.")}
+        for path in (ROOT / room).glob("*.py")
+        if path.stem != "__init__"
+    }
+    while leaves := {name for name, targets in arrows.items() if not targets & arrows.keys()}:
+        arrows = {name: targets for name, targets in arrows.items() if name not in leaves}
+    assert arrows == {}, "these import each other in a circle"
 
 
 @pytest.mark.parametrize("path", [*CORE, ROOT / "drivers" / "__init__.py", ROOT / "drivers" / "base.py"], ids=str)
@@ -69,10 +110,9 @@ def test_the_core_imports_nothing_but_the_standard_library(path):
 
 @pytest.mark.parametrize("path", [*CORE, *(ROOT / "drivers").glob("*.py")], ids=lambda path: path.name)
 def test_the_core_does_not_know_its_extras(path):
-    extras = {f"{folder.name}/" for folder in ROOT.iterdir() if folder.is_dir()} - {"drivers/", "wire/"}
     for module, _ in imports(path):
         if module.startswith("async_mysqlpool."):
-            assert place(module) not in extras, module
+            assert place(module) not in EXTRAS, module
 
 
 def test_importing_the_package_imports_no_driver_and_no_extra():

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from support import borrow, check_whole, connection_id, make_pool, now, start, ticks
 
 from async_mysqlpool import ConfigurationError
+from async_mysqlpool.capacity.maintenance import plan
 from async_mysqlpool.config import build_config
-from async_mysqlpool.entry import Entry, State
+from async_mysqlpool.connection.entry import Entry, State
 from async_mysqlpool.events import HeldTooLong, LateReturn
-from async_mysqlpool.maintenance import plan
 from async_mysqlpool.testing.fake import slow
 
 # -- plan(): no loop, no time ------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import weakref
 import pytest
 from support import borrow, check_whole, make_pool, start, ticks
 
-from async_mysqlpool.semaphore import Deadlines, FairSemaphore
+from async_mysqlpool.capacity.semaphore import Deadlines, FairSemaphore
 
 
 def semaphore(value: int) -> FairSemaphore:

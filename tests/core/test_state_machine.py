@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from support import check_sum, check_whole, connection_id, make_pool, start, ticks, value
 
 from async_mysqlpool import AcquireTimeoutError, ConnectError, PooledConnection, PoolError
+from async_mysqlpool.lease.held import entry_of
 from async_mysqlpool.testing.fake import NEVER, OK, FakeError, FakeServer, fail, slow
 from async_mysqlpool.testing.virtual import VirtualTimeLoop
 
@@ -187,7 +188,7 @@ class PoolMachine(RuleBasedStateMachine):
         stats = self.pool.stats()
         living = stats.idle + stats.in_use + stats.opening + stats.cleaning + stats.closing
         assert living == stats.size == self.pool.size, stats
-        assert len({id(conn.entry) for conn in self.held}) == len(self.held), "one connection has two holders"
+        assert len({id(entry_of(conn)) for conn in self.held}) == len(self.held), "one connection has two holders"
         assert len(self.held) <= stats.in_use <= len(self.held) + len(self.asking), stats
         assert stats.waiting <= len(self.asking)
         assert self.server.violations == []

@@ -7,6 +7,8 @@ from contextlib import suppress
 import pytest
 from kit import ALL_SERVERS, BOTH_LOOPS, LOCAL_INFILE, rows, unbuffered, value
 
+from async_mysqlpool.lease.held import entry_of
+
 pytestmark = pytest.mark.parametrize("server", ALL_SERVERS, indirect=True)
 
 EMOJI = "\U0001f600"
@@ -18,7 +20,7 @@ async def pool(pools):
 
 
 def own_id(connection):
-    return connection.owner.driver.connection_id(connection.raw)
+    return entry_of(connection).connection_id
 
 
 async def stored_as(pool, text):

@@ -4,43 +4,21 @@ Denied by default: what is not known here is taken for something that may write,
 that does.
 """
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from types import TracebackType
     from typing import Self
 
-    from async_mysqlpool.entry import Entry
+    from async_mysqlpool.lease.held import Held
 
 __all__ = ["Guarded", "guarded"]
-
-T = TypeVar("T")
-
-
-class Lease(Protocol):
-    """The borrowed connection, as its guard needs it."""
-
-    @property
-    def entry(self) -> Entry:
-        """The physical connection; raises when it went back."""
-        ...
-
-    @property
-    def detached(self) -> bool:
-        """Whether it went back."""
-        ...
-
-    def check_free(self) -> None:
-        """Raises when a call is under way."""
-        ...
-
-    async def run(self, operation: Awaitable[T]) -> T:
-        """Await a call of the driver as the only one."""
-        ...
 
 
 class Guarded:
@@ -48,12 +26,12 @@ class Guarded:
 
     __slots__ = ("_connection", "_target")
 
-    def __init__(self, connection: Lease, target: Any) -> None:
+    def __init__(self, connection: Held, target: Any) -> None:
         self._connection = connection
         self._target = target
 
     def __getattr__(self, name: str) -> Any:
-        self._connection.entry  # noqa: B018  raises when the connection went back
+        self._connection._held  # noqa: B018  raises when the connection went back
         if name.startswith("_"):
             raise AttributeError(name)
         return guarded(self._connection, getattr(self._target, name))
@@ -70,20 +48,20 @@ class Guarded:
 _END = object()  # of an iterator
 
 
-def guarded(connection: Lease, value: Any) -> Any:
+def guarded(connection: Held, value: Any) -> Any:
     """Plain values as they are; what can be called so that whatever it does, or gives, goes through the guard."""
     if not callable(value) or isinstance(value, type):
         return value
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        connection.check_free()
-        connection.entry.exposed = True  # it may change any setting of the driver's
+        connection._check_free()
+        connection._held.exposed = True  # it may change any setting of the driver's
         return _covered(connection, value(*args, **kwargs))
 
     return call
 
 
-def _covered(connection: Lease, result: Any) -> Any:
+def _covered(connection: Held, result: Any) -> Any:
     """What a call of the driver's gives: nothing that speaks to the server is handed out as it is."""
     if inspect.isawaitable(result):
         return _awaited(connection, result)
@@ -92,19 +70,19 @@ def _covered(connection: Lease, result: Any) -> Any:
     return _owned(connection, result)
 
 
-async def _awaited(connection: Lease, awaitable: Awaitable[Any]) -> Any:
-    return _covered(connection, await connection.run(awaitable))
+async def _awaited(connection: Held, awaitable: Awaitable[Any]) -> Any:
+    return _covered(connection, await connection._run(awaitable))
 
 
-async def _iterated(connection: Lease, iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _iterated(connection: Held, iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Each step of it is a call of its own."""
-    while (item := await connection.run(anext(iterator, _END))) is not _END:
+    while (item := await connection._run(anext(iterator, _END))) is not _END:
         yield _covered(connection, item)
 
 
-def _owned(connection: Lease, result: Any) -> Any:
+def _owned(connection: Held, result: Any) -> Any:
     """The driver's connection is the borrowed one; its cursors and prepared statements get a guard."""
-    if not connection.detached and result is connection.entry.raw:
+    if not connection.detached and result is connection._held.raw:
         return connection
     if hasattr(result, "execute") and not isinstance(result, Guarded):
         return Guarded(connection, result)

@@ -19,17 +19,17 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool import session
-from async_mysqlpool.baseline import resets_all
+from async_mysqlpool.capacity.journal import Journal
+from async_mysqlpool.capacity.semaphore import Deadlines, FairSemaphore
+from async_mysqlpool.capacity.workers import Workers
+from async_mysqlpool.connection import session
+from async_mysqlpool.connection.baseline import resets_all
+from async_mysqlpool.connection.entry import Entry, State, site_text
+from async_mysqlpool.connection.opening import again
 from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION, is_disconnect, is_failover, is_server_error
-from async_mysqlpool.entry import Entry, State, site_text
 from async_mysqlpool.errors import ConnectError, PoolError, ResetFailedError, ServerUnavailableError
-from async_mysqlpool.journal import Journal
-from async_mysqlpool.opening import again
-from async_mysqlpool.semaphore import Deadlines, FairSemaphore
 from async_mysqlpool.stats import Lease
 from async_mysqlpool.wire.packets import SERVER_STATUS_IN_TRANS_READONLY
-from async_mysqlpool.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,20 +7,19 @@ import enum
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from async_mysqlpool.wire.unseen import Unseen
 
 if TYPE_CHECKING:
     from types import CodeType
 
-    from async_mysqlpool.baseline import Baseline
+    from async_mysqlpool.connection.baseline import Baseline
     from async_mysqlpool.drivers.base import Connected
-    from async_mysqlpool.transaction import Block
 
-__all__ = ["Entry", "Site", "State", "caller", "site_text"]
+__all__ = ["Block", "Entry", "Site", "State", "caller", "site_text"]
 
-_PACKAGE = str(Path(__file__).parent) + os.sep
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _PROGRAM = _PACKAGE + "cli" + os.sep  # uses the pool as anybody does
 
 
@@ -78,6 +77,18 @@ def site_text(site: object) -> str:
         return str(site)
     except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001
         return f"(its site cannot be told: {type(exc).__name__})"
+
+
+class Block(Protocol):
+    """A transaction block on a connection; see `lease/transaction.py`."""
+
+    given_back: object | None
+
+    def unsettled(self) -> bool: ...  # noqa: D102  said there
+    async def settle(self) -> None: ...  # noqa: D102
+    def heard(self) -> None: ...  # noqa: D102
+    def failed(self, error: BaseException) -> None: ...  # noqa: D102
+    def check_statement(self, query: str | bytes, entry: Entry) -> None: ...  # noqa: D102
 
 
 class Entry:

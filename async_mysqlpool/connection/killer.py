@@ -13,9 +13,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.baseline import identify
+from async_mysqlpool.connection.baseline import identify
+from async_mysqlpool.connection.opening import is_to_end
 from async_mysqlpool.errors import ConnectError
-from async_mysqlpool.opening import is_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from async_mysqlpool.entry import State
-from async_mysqlpool.journal import logger
+from async_mysqlpool.capacity.journal import logger
+from async_mysqlpool.connection.entry import State
 
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Iterable
 
-    from async_mysqlpool.capacity import Capacity
+    from async_mysqlpool.capacity.capacity import Capacity
     from async_mysqlpool.config import PoolConfig
-    from async_mysqlpool.entry import Entry
-    from async_mysqlpool.pool import ConnectionPool
+    from async_mysqlpool.connection.entry import Entry
 
 # Seconds between two looks for idle connections that the server has closed.
 LOOK_EVERY = 5.0
@@ -28,6 +27,19 @@ _BETWEEN_RETIREMENTS = 0.25  # seconds
 
 # The server closes an idle connection after `wait_timeout`; ours goes before.
 _SAFE_PART_OF_WAIT_TIMEOUT = 0.9
+
+
+class Pool(Protocol):
+    """Whose connections these are."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether no connection can be acquired any more."""
+        ...
+
+    def terminate(self) -> None:
+        """Cut every connection."""
+        ...
 
 
 @dataclass(slots=True)
@@ -121,7 +133,7 @@ def carry_out(capacity: Capacity) -> float:
     return min(due.wake_at, now + LOOK_EVERY) if capacity.entries else due.wake_at
 
 
-async def run(pool_ref: weakref.ref[ConnectionPool], capacity: Capacity) -> None:
+async def run(pool_ref: weakref.ref[Pool], capacity: Capacity) -> None:
     """Carry plans out until the pool closes. Does not keep the pool alive, so a forgotten one can go."""
     wake, loop = capacity.changed, capacity.loop
     try:

@@ -1,18 +1,15 @@
-"""What the borrower holds: the driver's connection and its cursors, guarded and revocable.
+"""The borrowed connection and its cursors: what the driver's have, guarded, and given back by `close()`."""
 
-Every call that talks to the server goes through `PooledConnection.run`: it refuses a connection that went back, refuses
-a second task before a byte is written, and notes when a statement's reply may not have been read.
-"""
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from async_mysqlpool.entry import caller
-from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
-from async_mysqlpool.guard import Guarded, guarded
-from async_mysqlpool.transaction import catch_up, refuse_in_block, transaction
+from async_mysqlpool.connection.entry import caller
+from async_mysqlpool.lease.guard import Guarded, guarded
+from async_mysqlpool.lease.held import Held
+from async_mysqlpool.lease.transaction import refuse_in_block, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Sequence
@@ -20,38 +17,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from async_mysqlpool.drivers import Driver
-    from async_mysqlpool.entry import Entry
-    from async_mysqlpool.transaction import Isolation
+    from async_mysqlpool.lease.transaction import Isolation
 
-__all__ = ["Owner", "PooledConnection", "PooledCursor"]
-
-T = TypeVar("T")
-
-
-class Owner(Protocol):
-    """The side of the pool that a lease sees."""
-
-    driver: Driver
-
-    def give_back(self, entry: Entry) -> None:
-        """The borrower is done."""
-        ...
-
-    def forgotten(self, entry: Entry) -> None:
-        """The lease was dropped without being given back."""
-        ...
-
-    def note_failure(self, entry: Entry, error: BaseException) -> Exception | None:
-        """A call of the driver failed; what the borrower shall see instead, if anything."""
-        ...
-
-
-def _drop(operation: object) -> None:
-    """A coroutine that never ran shall not complain that nobody awaited it."""
-    close = getattr(operation, "close", None)
-    if close is not None:
-        close()
+__all__ = ["PooledConnection", "PooledCursor"]
 
 
 class _Done:
@@ -65,145 +33,43 @@ class _Done:
 _DONE = _Done()
 
 
-class PooledConnection:
+class PooledConnection(Held):
     """A borrowed connection. Has everything that the driver's connection has; `close()` gives it back.
 
     After it went back, it and every cursor made from it raise `ConnectionReleasedError`.
     """
 
-    __slots__ = ("__weakref__", "_busy", "_entry", "_owner", "_site")
-
-    def __init__(self, owner: Owner, entry: Entry) -> None:
-        self._owner = owner
-        self._entry: Entry | None = entry
-        self._site = entry.site
-        self._busy: asyncio.Task[Any] | None = None
-
-    # -- the pool's side ------------------------------------------------------------------------------------------
-
-    def detach(self) -> Entry | None:
-        """Part the borrower from the connection; None if that has happened already."""
-        entry, self._entry = self._entry, None
-        return entry
-
-    @property
-    def detached(self) -> bool:
-        """Whether it went back to the pool."""
-        return self._entry is None
-
-    @property
-    def owner(self) -> Owner:
-        """The pool that it was borrowed from."""
-        return self._owner
-
-    @property
-    def entry(self) -> Entry:
-        """The physical connection.
-
-        Raises:
-            ConnectionReleasedError: it went back to the pool.
-        """
-        if self._entry is None:
-            raise ConnectionReleasedError(
-                f"this connection was given back to the pool (it was acquired at {self._site}): pass the pool, not "
-                "the connection, to whatever runs later"
-            )
-        return self._entry
-
-    async def run(self, operation: Awaitable[T]) -> T:
-        """Await one call of the driver as the only one on this connection.
-
-        Raises:
-            ConnectionReleasedError: it went back to the pool; nothing was sent.
-            ConcurrentUseError: another task is in the middle of a call; nothing was sent.
-        """
-        entry = self._entry
-        if entry is None or self._busy is not None or entry.broken_off:
-            _drop(operation)
-            raise self._refusal()
-        block = entry.block
-        if entry.abandoned or (block is not None and block.unsettled(self)):
-            try:
-                await catch_up(self)
-            except BaseException:
-                _drop(operation)
-                raise
-        self._busy = entry.user = asyncio.current_task()  # it may have been handed on since it was acquired
-        try:
-            result = await operation
-        except BaseException as exc:
-            error = self._owner.note_failure(entry, exc)
-            if block is not None:
-                block.failed(exc)
-            if error is not None:
-                raise error from exc
-            raise
-        finally:
-            self._busy = None
-        if block is not None:
-            block.heard(self)
-        return result
-
-    def check_free(self) -> None:
-        """Before a call of the driver's that may write at once.
-
-        Raises:
-            ConnectionReleasedError, ConcurrentUseError: as for `run`.
-        """
-        if self._entry is None or self._busy is not None or self._entry.broken_off:
-            raise self._refusal()
-
-    def _refusal(self) -> Exception:
-        try:
-            entry = self.entry
-        except ConnectionReleasedError as exc:
-            return exc
-        if self._busy is None:
-            return ConcurrentUseError(
-                f"the last statement on connection {entry.connection_id} was cancelled, so it may still run and its "
-                f"rows may still come: borrow another connection (this one was acquired at {self._site})"
-            )
-        current = asyncio.current_task()
-        return ConcurrentUseError(
-            f"connection {entry.connection_id} is in use by task {self._busy.get_name()!r}; task "
-            f"{current.get_name() if current else '?'!r} must borrow one of its own (acquired at {self._site})"
-        )
-
-    def __del__(self) -> None:
-        if self._entry is not None:
-            self._owner.forgotten(self._entry)
-
-    # -- the borrower's side --------------------------------------------------------------------------------------
+    __slots__ = ()
 
     @property
     def raw(self) -> Any:
         """The driver's own connection object, unguarded."""
-        self.entry.exposed = True  # any setting of it may be changed
-        return self.entry.raw
+        self._held.exposed = True  # any setting of it may be changed
+        return self._held.raw
 
     def cursor(self, *args: Any, **kwargs: Any) -> PooledCursor:
         """A cursor; the arguments are the driver's. Use it with `async with`, or await it, or as it is."""
-        entry = self._entry or self.entry
+        entry = self._entry or self._held
         return PooledCursor(self, self._owner.driver.new_cursor(entry.raw, args, kwargs))
 
     async def begin(self) -> None:
         """Start a transaction. In a transaction block: refused, as are the next two."""
-        refuse_in_block(self.entry, "begin()")
-        await self.run(self._owner.driver.execute(self.entry.raw, "BEGIN"))
+        refuse_in_block(self._held, "begin()")
+        await self._run(self._owner.driver.execute(self._held.raw, "BEGIN"))
 
     async def commit(self) -> None:
         """Commit the transaction."""
-        refuse_in_block(self.entry, "commit()")
-        await self.run(self.entry.raw.commit())
+        refuse_in_block(self._held, "commit()")
+        await self._run(self._held.raw.commit())
 
     async def rollback(self) -> None:
         """Roll the transaction back."""
-        refuse_in_block(self.entry, "rollback()")
-        await self.run(self.entry.raw.rollback())
+        refuse_in_block(self._held, "rollback()")
+        await self._run(self._held.raw.rollback())
 
     async def ping(self, reconnect: bool = False) -> None:
         """Ask the server for a sign of life. Never reconnects: that would be another session."""
-        await self.run(self._owner.driver.ping(self.entry.raw))
+        await self._run(self._owner.driver.ping(self._held.raw))
 
     def transaction(
         self, isolation: Isolation | None = None, read_only: bool = False
@@ -234,7 +100,7 @@ class PooledConnection:
 
     def discard(self) -> None:
         """Give the connection back, never to be used again."""
-        entry = self.entry
+        entry = self._held
         entry.doubt = "discarded"
         self.close()
 
@@ -258,16 +124,13 @@ class PooledConnection:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"{name!r}: private parts of the driver's connection are reached through .raw")
-        return guarded(self, getattr(self.entry.raw, name))
+        return guarded(self, getattr(self._held.raw, name))
 
     def __repr__(self) -> str:
         if self._entry is None:
             return f"<PooledConnection released, acquired at {self._site}>"
         return f"<PooledConnection {self._entry.connection_id} acquired at {self._site}>"
 
-
-# A cursor looks into its connection: both are one lease.
-# pyright: reportPrivateUsage=false
 
 # Class of a driver's cursor -> whether it is still to be awaited, whether it is buffered.
 _kinds: dict[type, tuple[bool, bool]] = {}
@@ -286,18 +149,18 @@ class PooledCursor(Guarded):
         kind = _kinds.get(target_class)
         if kind is None:
             pending = not hasattr(target, "execute")  # an awaitable of the cursor: one driver has it so
-            kind = _kinds[target_class] = (pending, not pending and connection.owner.driver.is_buffered(target))
+            kind = _kinds[target_class] = (pending, not pending and connection._owner.driver.is_buffered(target))
         self._pending, self._buffered = kind
 
     def execute(self, query: str, args: Any = None, **kwargs: Any) -> Awaitable[Any]:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
         connection = self._connection
-        entry = connection._entry or connection.entry
+        entry = connection._entry or connection._held
         if entry.block is not None:
             entry.block.check_statement(query, entry)
         if self._pending:
             return self._call_when_ready("execute", query, args, **kwargs)
-        return connection.run(self._target.execute(query, args, **kwargs))
+        return connection._run(self._target.execute(query, args, **kwargs))
 
     def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Awaitable[Any]:
         """Run one statement with many sets of arguments."""
@@ -332,7 +195,7 @@ class PooledCursor(Guarded):
         if self._buffered and not entry.wire.due and not connection._owner.driver.has_unread(entry.raw):
             await self._target.close()  # nothing to be read: no I/O
         else:
-            await connection.run(self._target.close())
+            await connection._run(self._target.close())
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -347,7 +210,7 @@ class PooledCursor(Guarded):
         """A call that talks to the server."""
         if self._pending:
             return self._call_when_ready(method, *args, **kwargs)
-        return self._connection.run(getattr(self._target, method)(*args, **kwargs))
+        return self._connection._run(getattr(self._target, method)(*args, **kwargs))
 
     async def _call_when_ready(self, method: str, *args: Any, **kwargs: Any) -> Any:
         await self._ready()
@@ -360,9 +223,9 @@ class PooledCursor(Guarded):
         return self._call(method, *args)
 
     async def _ready(self) -> None:
-        self._target = await self._connection.run(self._target)
+        self._target = await self._connection._run(self._target)
         self._pending = False
-        self._buffered = self._connection.owner.driver.is_buffered(self._target)
+        self._buffered = self._connection._owner.driver.is_buffered(self._target)
 
     @property
     def connection(self) -> PooledConnection:

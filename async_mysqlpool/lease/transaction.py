@@ -1,12 +1,14 @@
 """Transactions: the block, and running a function in one until it gets through."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
 import random
 import re
-from contextlib import asynccontextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 from async_mysqlpool.drivers.base import is_server_error
 from async_mysqlpool.errors import ConfigurationError, TransactionError
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from async_mysqlpool.entry import Entry
-    from async_mysqlpool.lease import PooledConnection, PooledCursor
+    from async_mysqlpool.connection.entry import Entry
+    from async_mysqlpool.lease.held import Held
 
+C = TypeVar("C", bound="Held")
 T = TypeVar("T")
 Isolation: TypeAlias = Literal["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
@@ -48,9 +51,10 @@ class Block:
         given_back: where the connection was given back, in the middle of the block.
     """
 
-    __slots__ = ("depth", "ended", "failure", "given_back", "seen", "strict", "undo", "unsure")
+    __slots__ = ("_connection", "depth", "ended", "failure", "given_back", "seen", "strict", "undo", "unsure")
 
-    def __init__(self, strict: bool) -> None:
+    def __init__(self, connection: Held, strict: bool) -> None:
+        self._connection = connection
         self.strict = strict
         self.seen = self.ended = self.unsure = False
         self.failure: Exception | None = None
@@ -58,11 +62,11 @@ class Block:
         self.undo: str | None = None
         self.given_back: object | None = None
 
-    def unsettled(self, connection: PooledConnection) -> bool:
+    def unsettled(self) -> bool:
         """Whether `settle` has something to do or to say."""
-        return self.unsure or self.undo is not None or (self.strict and self._has_ended(connection))
+        return self.unsure or self.undo is not None or (self.strict and self._has_ended())
 
-    async def settle(self, connection: PooledConnection) -> None:
+    async def settle(self) -> None:
         """Before anything else is sent: undo an inner block that failed, and find out whether the transaction goes on.
 
         Raises:
@@ -70,39 +74,41 @@ class Block:
         """
         undo, self.undo = self.undo, None
         unsure, self.unsure = self.unsure, False
-        self.heard(connection)
+        self.heard()
         if undo is not None:
-            await self._undo(undo, connection)
+            await self._undo(undo)
         elif unsure:
-            await connection.ping()
+            await _ping(self._connection)
         self.failure = None
 
-    async def _undo(self, savepoint: str, connection: PooledConnection) -> None:
-        driver, failure = connection.owner.driver, self.failure
+    async def _undo(self, savepoint: str) -> None:
+        connection, failure = self._connection, self.failure
+        driver = connection._owner.driver
         try:
-            await connection.run(driver.execute(connection.entry.raw, f"ROLLBACK TO SAVEPOINT {savepoint}"))
+            await connection._run(driver.execute(connection._held.raw, f"ROLLBACK TO SAVEPOINT {savepoint}"))
         except Exception as exc:
             if not is_server_error(driver.error_number(exc)):
                 raise
             self.failure, self.ended = failure or exc, True  # there is no such savepoint any more
             raise self._broken() from self.failure
 
-    def heard(self, connection: PooledConnection) -> None:
+    def heard(self) -> None:
         """A call has come back: is the transaction still open?
 
         Raises:
             TransactionError: that call, or one that failed before it, has ended it.
         """
-        self.seen = self.seen or in_transaction(connection)
-        self.ended = self._has_ended(connection)
+        self.seen = self.seen or in_transaction(self._connection)
+        self.ended = self._has_ended()
         if self.ended and self.strict:
             raise self._broken() from self.failure
 
-    def _has_ended(self, connection: PooledConnection) -> bool:
+    def _has_ended(self) -> bool:
         """As long as results are still to come, they must be read first: the end of the last one says it again."""
-        if self.ended or not self.seen or in_transaction(connection):
+        connection = self._connection
+        if self.ended or not self.seen or in_transaction(self._connection):
             return self.ended
-        return not connection.entry.wire.due and not connection.owner.driver.has_unread(connection.entry.raw)
+        return not connection._held.wire.due and not connection._owner.driver.has_unread(connection._held.raw)
 
     def failed(self, error: BaseException) -> None:
         """A call has ended in an error."""
@@ -129,23 +135,14 @@ class Block:
         )
 
 
-def in_transaction(connection: PooledConnection) -> bool:
+def in_transaction(connection: Held) -> bool:
     """Whether a transaction is open, as the server has last said. The one place where that is asked."""
-    return connection.entry.wire.in_transaction
+    return connection._held.wire.in_transaction
 
 
-async def catch_up(connection: PooledConnection) -> None:
-    """A block was cancelled, or something in it failed: none of that may become part of what follows.
-
-    Raises:
-        TransactionError: nothing can follow, the transaction of the block has ended.
-    """
-    entry = connection.entry
-    if entry.block is not None:
-        await entry.block.settle(connection)
-    else:
-        entry.abandoned = entry.open_transaction = False
-        await connection.run(connection.owner.driver.execute(entry.raw, "ROLLBACK"))
+async def _ping(connection: Held) -> None:
+    """Its reply says whether a transaction is open: drivers learn nothing from errors."""
+    await connection._run(connection._owner.driver.ping(connection._held.raw))
 
 
 def refuse_in_block(entry: Entry, what: str) -> None:
@@ -163,9 +160,7 @@ def refuse_in_block(entry: Entry, what: str) -> None:
 
 
 @asynccontextmanager
-async def transaction(
-    connection: PooledConnection, isolation: Isolation | None = None, read_only: bool = False
-) -> AsyncGenerator[PooledConnection]:
+async def transaction(connection: C, isolation: Isolation | None = None, read_only: bool = False) -> AsyncGenerator[C]:
     """BEGIN, the block, then COMMIT; ROLLBACK when the block raises. In such a block: a savepoint.
 
     A cancelled block gets no ROLLBACK of its own: release does that, where no second cancellation can reach it.
@@ -175,22 +170,22 @@ async def transaction(
         TransactionError: the block was left without COMMIT and without an exception; or a transaction that was not
             begun by a block is open already.
     """
-    entry = connection.entry
+    entry = connection._held
     if entry.block is not None:
         if isolation is not None or read_only:
             raise ConfigurationError("isolation and read_only are for the outermost block: this one is a savepoint")
-        async with _savepoint(connection, entry.block):
+        async with _savepoint(connection, cast("Block", entry.block)):
             yield connection
         return
-    execute, raw = connection.owner.driver.execute, entry.raw
+    execute, raw = connection._owner.driver.execute, entry.raw
     level = None if isolation is None else _level(isolation)
     await _check_none_is_open(connection)
     if level is not None:
-        await connection.run(execute(raw, f"SET TRANSACTION ISOLATION LEVEL {level}"))
-    await connection.run(execute(raw, "START TRANSACTION READ ONLY" if read_only else "START TRANSACTION"))
-    block = Block(strict=True)
-    block.heard(connection)
-    async with _committing(connection, block):
+        await connection._run(execute(raw, f"SET TRANSACTION ISOLATION LEVEL {level}"))
+    await connection._run(execute(raw, "START TRANSACTION READ ONLY" if read_only else "START TRANSACTION"))
+    block = Block(connection, strict=True)
+    block.heard()
+    async with committing(connection, block):
         yield connection
 
 
@@ -201,40 +196,24 @@ def _level(isolation: str) -> str:
     return level
 
 
-async def _check_none_is_open(connection: PooledConnection) -> None:
+async def _check_none_is_open(connection: Held) -> None:
     """START TRANSACTION would commit it. Without autocommit any SELECT has opened one, and that is what is wanted."""
-    baseline = connection.entry.baseline
+    baseline = connection._held.baseline
     if baseline is None or not baseline.autocommit or not in_transaction(connection):
         return
-    await connection.ping()  # drivers learn nothing from errors, and a deadlock may have ended it
+    await _ping(connection)  # a deadlock may have ended it
     if in_transaction(connection):
         raise TransactionError(
-            f"a transaction is open on connection {connection.entry.connection_id} that no block has begun, and "
+            f"a transaction is open on connection {connection._held.connection_id} that no block has begun, and "
             "START TRANSACTION would commit it: commit() or rollback() first, or begin it with "
             "`async with conn.transaction()`, in which another such block is a savepoint"
         )
 
 
 @asynccontextmanager
-async def cursor_block(
-    borrowed: AbstractAsyncContextManager[PooledConnection], cursor_class: Any
-) -> AsyncGenerator[PooledCursor]:
-    """A cursor on a connection of its own; where autocommit is off, COMMIT or ROLLBACK at the end of the block.
-
-    There, statements that commit by themselves are none of the block's business.
-    """
-    async with borrowed as connection:
-        baseline = connection.entry.baseline
-        explicit = baseline is not None and not baseline.autocommit
-        chosen = () if cursor_class is None else (cursor_class,)
-        block = _committing(connection, Block(strict=False)) if explicit else nullcontext()
-        async with block, connection.cursor(*chosen) as cursor:
-            yield cursor
-
-
-@asynccontextmanager
-async def _committing(connection: PooledConnection, block: Block) -> AsyncGenerator[None]:
-    entry = connection.entry
+async def committing(connection: Held, block: Block) -> AsyncGenerator[None]:
+    """COMMIT at the end of the block, ROLLBACK when it raises."""
+    entry = connection._held
     entry.block, entry.open_transaction = block, True
     try:
         try:
@@ -242,7 +221,7 @@ async def _committing(connection: PooledConnection, block: Block) -> AsyncGenera
         except Exception as exc:
             # The connection may be gone, which rolls back as well; the block's own error is what the caller must see.
             gone = connection.detached or entry.under_way or entry.doubt
-            if not gone and not connection.owner.driver.has_unread(entry.raw):
+            if not gone and not connection._owner.driver.has_unread(entry.raw):
                 await _roll_back(connection, block, exc)
             raise
         await _commit(connection, block)
@@ -253,17 +232,17 @@ async def _committing(connection: PooledConnection, block: Block) -> AsyncGenera
 
 
 @asynccontextmanager
-async def _savepoint(connection: PooledConnection, block: Block) -> AsyncGenerator[None]:
+async def _savepoint(connection: Held, block: Block) -> AsyncGenerator[None]:
     """A block in a block. What it did is undone later, if at all: a cancelled task must not wait for a reply."""
     block.depth += 1
     name = f"async_mysqlpool_{block.depth}"
-    execute, raw = connection.owner.driver.execute, connection.entry.raw
+    execute, raw = connection._owner.driver.execute, connection._held.raw
     try:
-        await connection.run(execute(raw, f"SAVEPOINT {name}"))
+        await connection._run(execute(raw, f"SAVEPOINT {name}"))
         try:
             yield
             _check_still_held(connection, block)
-            await connection.run(execute(raw, f"RELEASE SAVEPOINT {name}"))
+            await connection._run(execute(raw, f"RELEASE SAVEPOINT {name}"))
         except BaseException:
             block.undo = name
             raise
@@ -271,17 +250,17 @@ async def _savepoint(connection: PooledConnection, block: Block) -> AsyncGenerat
         block.depth -= 1
 
 
-async def _commit(connection: PooledConnection, block: Block) -> None:
+async def _commit(connection: Held, block: Block) -> None:
     _check_still_held(connection, block)
-    if block.unsettled(connection):
-        await block.settle(connection)
-    entry = connection.entry
+    if block.unsettled():
+        await block.settle()
+    entry = connection._held
     entry.block = None
-    await connection.run(entry.raw.commit())
+    await connection._run(entry.raw.commit())
     entry.open_transaction = False
 
 
-def _check_still_held(connection: PooledConnection, block: Block) -> None:
+def _check_still_held(connection: Held, block: Block) -> None:
     if connection.detached:
         raise TransactionError(
             "the connection was given back in the middle of its transaction block"
@@ -290,16 +269,16 @@ def _check_still_held(connection: PooledConnection, block: Block) -> None:
         )
 
 
-async def _roll_back(connection: PooledConnection, block: Block, error: Exception) -> None:
+async def _roll_back(connection: Held, block: Block, error: Exception) -> None:
     """Never raises: the error of the block is what the caller must see."""
-    entry = connection.entry
+    entry = connection._held
     block.undo = None
     try:
-        if block.unsure and connection.owner.driver.error_number(error) not in _RETRYABLE:
+        if block.unsure and connection._owner.driver.error_number(error) not in _RETRYABLE:
             with suppress(TransactionError):
-                await block.settle(connection)
+                await block.settle()
         entry.block = None
-        await connection.run(entry.raw.rollback())
+        await connection._run(entry.raw.rollback())
         entry.open_transaction = False
     except Exception as exc:  # noqa: BLE001
         entry.doubt = f"ROLLBACK failed: {exc}"
@@ -311,8 +290,8 @@ async def _roll_back(connection: PooledConnection, block: Block, error: Exceptio
 
 
 async def run_transaction(
-    begin: Callable[[], AbstractAsyncContextManager[PooledConnection]],
-    fn: Callable[[PooledConnection], Awaitable[T]],
+    begin: Callable[[], AbstractAsyncContextManager[C]],
+    fn: Callable[[C], Awaitable[T]],
     retries: int,
     error_number: Callable[[BaseException], int | None],
 ) -> T:

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import math
 import random
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool import session
-from async_mysqlpool.baseline import ResetRefusedError, Wishes, learn, resets_all
+from async_mysqlpool.connection import session
+from async_mysqlpool.connection.baseline import ResetRefusedError, Wishes, learn, resets_all
 from async_mysqlpool.drivers.base import ConnectParams, is_disconnect, is_server_full, is_unavailable
 from async_mysqlpool.errors import ConnectError, ServerFullError, ServerUnavailableError
-from async_mysqlpool.journal import logger
 from async_mysqlpool.wire.reads import is_harmless
 from async_mysqlpool.wire.unseen import Unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from async_mysqlpool.baseline import Baseline
     from async_mysqlpool.config import PoolConfig
+    from async_mysqlpool.connection.baseline import Baseline
+    from async_mysqlpool.connection.entry import Entry
     from async_mysqlpool.drivers import Driver
-    from async_mysqlpool.entry import Entry
+
+logger = logging.getLogger("async_mysqlpool")
 
 __all__ = ["Backoff", "Connector", "again", "is_to_end"]
 

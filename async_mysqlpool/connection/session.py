@@ -16,17 +16,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.baseline import resets_all
+from async_mysqlpool.connection.baseline import resets_all
 from async_mysqlpool.drivers.run import answered, attempt, run
 from async_mysqlpool.wire.packets import COM_PING, COM_QUERY, Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from async_mysqlpool.baseline import Packets
     from async_mysqlpool.config import Reset
+    from async_mysqlpool.connection.baseline import Packets
+    from async_mysqlpool.connection.entry import Entry
     from async_mysqlpool.drivers import Driver
-    from async_mysqlpool.entry import Entry
 
 __all__ = [
     "NotRestorableError",

@@ -1,5 +1,7 @@
 """Acquire: the fast path, and the slow one with its deadline, its account of how it ended, an error that explains."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -9,7 +11,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from async_mysqlpool import events
-from async_mysqlpool.entry import Entry, State
+from async_mysqlpool.capacity.semaphore import was_served
+from async_mysqlpool.connection.entry import Entry, State
 from async_mysqlpool.errors import (
     AcquireTimeoutError,
     ConfigurationError,
@@ -18,15 +21,14 @@ from async_mysqlpool.errors import (
     PoolError,
     QueueFullError,
 )
-from async_mysqlpool.lease import PooledConnection
-from async_mysqlpool.semaphore import was_served
+from async_mysqlpool.lease.connection import PooledConnection
 from async_mysqlpool.stats import describe_holders
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from types import TracebackType
 
-    from async_mysqlpool.capacity import Capacity
+    from async_mysqlpool.capacity.capacity import Capacity
     from async_mysqlpool.stats import Lease, PoolStats
 
 __all__ = ["Acquire", "check_timeout"]
@@ -38,7 +40,7 @@ _INSTANT = 0.001  # seconds: too little for a ping; the loop's timers come a lit
 class Pool(Protocol):
     """What is borrowed from, and what the errors tell about it."""
 
-    def ready(self) -> Capacity:
+    def _ready(self) -> Capacity:
         """The capacity, if there is one here and now."""
         ...
 
@@ -71,7 +73,7 @@ class Acquire:
         return self.__aenter__().__await__()
 
     async def __aenter__(self) -> PooledConnection:
-        capacity = self._pool.ready()
+        capacity = self._pool._ready()
         task = asyncio.current_task()
         now = started = capacity.loop.time()
         entry = capacity.take_now(now)

@@ -9,22 +9,25 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from async_mysqlpool import session
-from async_mysqlpool.baseline import resets_all
+from async_mysqlpool.capacity.journal import logger
+from async_mysqlpool.connection import session
+from async_mysqlpool.connection.baseline import resets_all
+from async_mysqlpool.connection.entry import Entry, State
+from async_mysqlpool.connection.killer import Killer, Victim
+from async_mysqlpool.connection.opening import Backoff, Connector, is_to_end
 from async_mysqlpool.drivers.base import is_server_error, is_server_full
-from async_mysqlpool.entry import Entry, State
 from async_mysqlpool.errors import ConnectError, ServerUnavailableError
-from async_mysqlpool.journal import logger
-from async_mysqlpool.killer import Killer, Victim
-from async_mysqlpool.lease import PooledConnection
-from async_mysqlpool.opening import Backoff, Connector, is_to_end
+from async_mysqlpool.lease.connection import PooledConnection
+from async_mysqlpool.lease.held import Owner, end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
-    from async_mysqlpool.capacity import Capacity
+    from async_mysqlpool.capacity.journal import Journal
+    from async_mysqlpool.capacity.semaphore import FairSemaphore
+    from async_mysqlpool.config import PoolConfig
     from async_mysqlpool.drivers import Connected
 
 __all__ = ["Workers"]
@@ -33,10 +36,33 @@ _FULL_PAUSE = 0.1  # seconds between two attempts to stop a statement on a serve
 _CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 
 
+class Bookkeeping(Owner, Protocol):
+    """What `capacity.py` keeps, as the tasks here need it; its methods are documented there."""
+
+    name: str
+    config: PoolConfig
+    entries: set[Entry]
+    idle: asyncio.LifoQueue[Entry]
+    permits: FairSemaphore[Entry]
+    journal: Journal
+    connect_error: ConnectError | None
+
+    def needed(self) -> int: ...
+    def connected(self, entry: Entry, took: float) -> None: ...
+    def connect_failed(self, error: ConnectError, hope: bool) -> None: ...
+    def is_dead(self, entry: Entry) -> bool: ...
+    def suspect_all(self) -> None: ...
+    def expire(self, reason: str) -> None: ...
+    def take_now(self, now: float) -> Entry | None: ...
+    def offer(self, entry: Entry) -> None: ...
+    def retire(self, entry: Entry, reason: str) -> None: ...
+    def gone(self, entry: Entry, reason: str, keep_permit: bool = False) -> None: ...
+
+
 class Workers:
     """The tasks of one pool, and what they share: the backoff and the limit of connects under way."""
 
-    def __init__(self, capacity: Capacity) -> None:
+    def __init__(self, capacity: Bookkeeping) -> None:
         self._capacity = capacity
         self._driver = capacity.driver
         self._config = capacity.config
@@ -124,7 +150,7 @@ class Workers:
                 raise
             raise ConnectError(f"on_connect failed: {exc!r}") from exc
         finally:
-            lease.detach()
+            end(lease)
         if entry.under_way or self._driver.has_unread(entry.raw):
             raise ConnectError("on_connect left a result unread or a statement unfinished")
 

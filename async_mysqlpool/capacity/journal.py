@@ -13,7 +13,7 @@ from async_mysqlpool.stats import Counters, Lease
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from async_mysqlpool.entry import Entry
+    from async_mysqlpool.connection.entry import Entry
     from async_mysqlpool.errors import ConnectError
 
 __all__ = ["Journal", "logger"]

@@ -1,23 +1,25 @@
 """One statement, one connection, no longer than the call; and transactions the same way."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from async_mysqlpool import transaction
-from async_mysqlpool.entry import caller
-from async_mysqlpool.lease import PooledCursor
+from async_mysqlpool.connection.entry import caller
+from async_mysqlpool.lease import transaction
+from async_mysqlpool.lease.connection import PooledCursor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from async_mysqlpool.connection.entry import Site
     from async_mysqlpool.drivers import Driver
-    from async_mysqlpool.entry import Site
-    from async_mysqlpool.lease import PooledConnection
-    from async_mysqlpool.transaction import Isolation
+    from async_mysqlpool.lease.connection import PooledConnection
+    from async_mysqlpool.lease.transaction import Isolation
 
 T = TypeVar("T")
 
@@ -42,7 +44,7 @@ class Queries(ABC):
         Args:
             cursor_class: one of the driver's cursor classes, such as its ``DictCursor``; None for the default.
         """
-        return transaction.cursor_block(self.acquire(site=caller()), cursor_class)
+        return _cursor_block(self.acquire(site=caller()), cursor_class)
 
     def transaction(
         self, isolation: Isolation | None = None, read_only: bool = False
@@ -95,9 +97,27 @@ class Queries(ABC):
     async def _one_shot(
         self, site: Site, sql: str, args: Any, cursor_class: Any, result: Callable[[PooledCursor], Awaitable[T]]
     ) -> T:
-        async with transaction.cursor_block(self.acquire(site=site), cursor_class) as cursor:
+        async with _cursor_block(self.acquire(site=site), cursor_class) as cursor:
             await cursor.execute(sql, args)
             return await result(cursor)
+
+
+@asynccontextmanager
+async def _cursor_block(
+    borrowed: AbstractAsyncContextManager[PooledConnection], cursor_class: Any
+) -> AsyncGenerator[PooledCursor]:
+    """A cursor on a connection of its own; where autocommit is off, COMMIT or ROLLBACK at the end of the block.
+
+    There, statements that commit by themselves are none of the block's business.
+    """
+    async with borrowed as connection:
+        baseline = connection._held.baseline
+        explicit = baseline is not None and not baseline.autocommit
+        chosen = () if cursor_class is None else (cursor_class,)
+        block = transaction.Block(connection, strict=False)
+        ending = transaction.committing(connection, block) if explicit else nullcontext()
+        async with ending, connection.cursor(*chosen) as cursor:
+            yield cursor
 
 
 async def _row_count(cursor: PooledCursor) -> int:
