@@ -22,10 +22,13 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         connection.py   the connection and its cursors
         queries.py      one-shot helpers
     capacity/       who gets a connection, how it comes back
-        semaphore.py    permits, first come, first served
+        permits.py      permits, first come, first served, and deadlines
+        semaphore.py    the same as an asyncio.Semaphore
+        idle.py         the idle connections, the last one in on top
         journal.py      counters, events, log lines
         workers.py      the pool's own tasks: open, clean, check, close, kill
-        capacity.py     where a connection and its permit go, and what becomes of them
+        flow.py         the way round: taken, lent, given back, offered
+        capacity.py     all else that becomes of connections and permits
         acquire.py      the fast path and the slow one: deadline, account, explanation
         maintenance.py  the background task: a pure plan, and the loop that has it carried out
     forks.py        what a forked child must not do

@@ -1,4 +1,4 @@
-"""The pool as its users see it: open, acquire, release, close. What capacity is and where it goes: `capacity/capacity.py`."""
+"""The pool as its users see it: open, acquire, release, close. Where its capacity goes: `capacity/capacity.py`."""
 
 from __future__ import annotations
 

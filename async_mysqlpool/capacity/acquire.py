@@ -7,11 +7,10 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import contextmanager
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from async_mysqlpool import events
-from async_mysqlpool.capacity.semaphore import was_served
+from async_mysqlpool.capacity.permits import was_served
 from async_mysqlpool.connection.entry import Entry, State
 from async_mysqlpool.errors import (
     AcquireTimeoutError,
@@ -21,19 +20,18 @@ from async_mysqlpool.errors import (
     PoolError,
     QueueFullError,
 )
-from async_mysqlpool.lease.connection import PooledConnection
+from async_mysqlpool.lease.connection import DONE, PooledConnection
 from async_mysqlpool.stats import describe_holders
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from types import TracebackType
+    from types import CoroutineType, TracebackType
 
     from async_mysqlpool.capacity.capacity import Capacity
     from async_mysqlpool.stats import Lease, PoolStats
 
 __all__ = ["Acquire", "check_timeout"]
 
-_task_of, _user_of = attrgetter("task"), attrgetter("user")
 _INSTANT = 0.001  # seconds: too little for a ping; the loop's timers come a little early, too
 
 
@@ -67,6 +65,7 @@ class Acquire:
         self._timeout = timeout
         self._site = site
         self._connection: PooledConnection | None = None
+        self._checks_end = math.inf  # the loop's time; known with the first check
         self.phase = "queueing"
 
     def __await__(self) -> Generator[Any, None, PooledConnection]:
@@ -74,70 +73,81 @@ class Acquire:
 
     async def __aenter__(self) -> PooledConnection:
         capacity = self._pool._ready()
-        task = asyncio.current_task()
-        now = started = capacity.loop.time()
+        loop = capacity.loop
+        task = asyncio.current_task(loop)
+        now = started = loop.time()
         entry = capacity.take_now(now)
         if entry is None:
             entry = await self._wait(capacity, task, started)
-            now = capacity.loop.time()
-        capacity.journal.counters.acquired += 1
-        entry.lend(now, self._site, task)
+            now = loop.time()
+        capacity.lend(entry, now, self._site, task)
         if capacity.journal.observed:
             capacity.journal.acquired(entry, now - started)
         self._connection = connection = PooledConnection(capacity, entry)
         return connection
 
-    async def __aexit__(
+    def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> CoroutineType[Any, Any, None]:
         if self._connection is not None:
             self._connection.close()
+        return DONE
 
     async def _wait(self, capacity: Capacity, task: asyncio.Task[Any] | None, started: float) -> Entry:
         """A connection within the timeout from `started` on (the loop's time), after everybody who came before."""
-        journal = capacity.journal
+        counters, timeout = capacity.journal.counters, self._timeout
+        deadline = None if timeout is None else started + timeout
         entry: Entry | None = None
-        self._checks_end = math.inf  # the loop's time; known with the first check
         try:
-            if self._timeout == 0:
+            if timeout == 0:
                 entry = await self._take_if_free(capacity)
-            else:
-                if capacity.config.max_waiting is not None:
-                    _check_queue(self._pool, capacity, capacity.config.max_waiting)
-                deadline = None if self._timeout is None else started + self._timeout
-                held = _held_by(task, capacity)
-                if held is None:
+            elif task in capacity.holders and (held := _held_by(task, capacity)) is not None:
+                with _nested(capacity, held, self._site, patient=deadline is not None):
                     entry = await self._take(capacity, deadline)
-                else:
-                    with _nested(capacity, held, self._site, patient=deadline is not None):
-                        entry = await self._take(capacity, deadline)
+            else:
+                entry = await self._take(capacity, deadline)
         except TimeoutError:
             pass
         except BaseException as exc:
             if isinstance(exc, PoolError):
-                journal.counters.refused += 1
+                counters.refused += 1
             else:
-                journal.counters.cancelled += 1
+                counters.cancelled += 1
             _tell(capacity, exc, started)
             raise
         waited = capacity.loop.time() - started
-        journal.counters.waited += 1
-        journal.counters.wait_time += waited
+        counters.waited += 1
+        counters.wait_time += waited
         if entry is None:
-            journal.counters.timeouts += 1
+            counters.timeouts += 1
             error = _timed_out(self._pool, capacity, self.phase, waited)
             _tell(capacity, error, started)
             raise error from capacity.connect_error
         return entry
 
     async def _take(self, capacity: Capacity, deadline: float | None) -> Entry:
-        """Wait for a turn, then take an idle connection that proves to be alive, or the next one to come.
+        """Wait for a turn, which nearly always brings a connection along.
 
         Raises:
             TimeoutError: the deadline (the loop's time) passed; `phase` says in which phase.
             PoolClosedError: the pool was closed meanwhile.
         """
-        entry = _if_good(capacity, await capacity.permits.turn(deadline))
+        permits, entry = capacity.permits, None
+        if capacity.config.max_waiting is not None:
+            _check_queue(self._pool, capacity, capacity.config.max_waiting)
+        if not permits.take():
+            waiter = permits.line_up(capacity.loop, deadline)
+            try:
+                entry = await waiter
+            except BaseException:
+                permits.leave(waiter)
+                raise
+        entry = _if_good(capacity, entry)
+        return entry if entry is not None else await self._look_for_one(capacity, deadline)
+
+    async def _look_for_one(self, capacity: Capacity, deadline: float | None) -> Entry:
+        """With a permit, but no connection yet: an idle one that proves to be alive, or the next one to come."""
+        entry = None
         while entry is None:
             entry = _if_good(capacity, await self._checked_idle(capacity, deadline))
             if entry is None:
@@ -234,10 +244,7 @@ def _if_good(capacity: Capacity, entry: Entry | None) -> Entry | None:
 
 
 def _held_by(task: asyncio.Task[Any] | None, capacity: Capacity) -> Entry | None:
-    entries = capacity.entries
-    if task is None or (task not in map(_task_of, entries) and task not in map(_user_of, entries)):
-        return None
-    return next((entry for entry in entries if entry.holder is task), None)
+    return next((entry for entry in capacity.entries if entry.state is State.IN_USE and entry.holder is task), None)
 
 
 @contextmanager

@@ -1,15 +1,8 @@
-"""Who gets a connection, how it comes back, and where its capacity goes.
-
-A permit of the semaphore is held for every connection that is not idle: being opened, borrowed, cleaned, closed. Idle
-connections lie in a LIFO queue and hold none, and nobody takes from the queue without a permit; so idle connections
-never outnumber free permits, physical connections never exceed max_size, and whoever waited longest is served first.
+"""What capacity there is and where it goes: connections opened, failed, retired and ended; all but the way round.
 
 A permit goes where its connection goes. An acquirer that got one but finds no idle connection hands it to a worker that
 opens one, and waits in `wanted`, where it is served by whatever comes first: that connection or a returned one.
-
-The roads back: `give_back` (from a borrower) ends in `offer`, the connection stays, or in `retire`, it goes; and
-whatever goes passes `gone`, the one place where capacity comes back. All of this is bookkeeping without an await; what
-needs the server is done by `workers.py`.
+Whatever ends passes `gone`, the one place where capacity comes back.
 """
 
 from __future__ import annotations
@@ -19,11 +12,8 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool.capacity.journal import Journal
-from async_mysqlpool.capacity.semaphore import Deadlines, FairSemaphore
+from async_mysqlpool.capacity.flow import FOREIGN, Flow
 from async_mysqlpool.capacity.workers import Workers
-from async_mysqlpool.connection import session
-from async_mysqlpool.connection.baseline import resets_all
 from async_mysqlpool.connection.entry import Entry, State, site_text
 from async_mysqlpool.connection.opening import again
 from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION, is_disconnect, is_failover, is_server_error
@@ -39,39 +29,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Capacity"]
 
-# What foreign code (a driver, an observer) may raise where nothing is awaited: a cancellation of no task of ours, too.
-FOREIGN = (Exception, asyncio.CancelledError)
 _LIVING = {State.IDLE, State.HANDED, State.IN_USE, State.CLEANING}
 
 
-class Capacity:
-    """The physical connections of one pool.
-
-    Its state is touched in one event loop only, and never across an await: a method without `await` is a critical
-    section. `entries` holds every connection, `idle` those that wait for a borrower, `wanted` the acquirers that have
-    a permit no more but a worker opening a connection for them: never more of them than such workers.
-    """
+class Capacity(Flow):
+    """The physical connections of one pool."""
 
     def __init__(self, driver: Driver, config: PoolConfig, name: str) -> None:
-        self.driver = driver
-        self.config = config
-        self.name = name
-        self.loop = asyncio.get_running_loop()
+        super().__init__(driver, config, name)
         self.min_size, self.max_size = config.min_size, config.max_size
-        self.entries: set[Entry] = set()
-        self.deadlines = Deadlines()
-        self.permits: FairSemaphore[Entry] = FairSemaphore(config.max_size, self.deadlines, self.offer)
-        self.idle: asyncio.LifoQueue[Entry] = asyncio.LifoQueue()
-        self.wanted: dict[asyncio.Future[Entry], None] = {}
         self.progress = asyncio.Event()  # set whenever a connection came, went, or could not be opened
         self.changed = asyncio.Event()  # wakes the maintenance
         self.connect_error: ConnectError | None = None  # of the last attempt; None once one succeeded
-        self.closing = False
         self.nested: dict[asyncio.Task[Any], object] = {}  # tasks that hold a connection and wait for another one
-        self.journal = Journal(name, config.observers)
         self.workers = Workers(self)
-
-    # -- taking ---------------------------------------------------------------------------------------------------
 
     @property
     def waiting(self) -> int:
@@ -82,34 +53,6 @@ class Capacity:
     def living(self) -> int:
         """Connections that are there to be lent, now or later."""
         return sum(entry.state in _LIVING for entry in self.entries)
-
-    def take_now(self, now: float) -> Entry | None:
-        """An idle connection that needs no look at it; None if there is none, or if others wait."""
-        if not self.permits.take():
-            return None
-        while not self.idle.empty():
-            entry = self.idle.get_nowait()
-            if self.is_useless(entry):
-                self.gone(entry, "broken", keep_permit=True)
-            elif entry.needs_ping(now, self.config.validate_after):
-                self.idle.put_nowait(entry)
-                break
-            else:
-                return entry
-        self.permits.release()
-        return None
-
-    def is_useless(self, entry: Entry) -> bool:
-        """Told without I/O. Mere old age is the maintenance's business; an expired connection must not be lent."""
-        return entry.expires_at == 0.0 or entry.doubt is not None or self.is_dead(entry)
-
-    def is_dead(self, entry: Entry) -> bool:
-        """As far as its driver knows; one that cannot tell is of no use either."""
-        try:
-            return self.driver.is_dead(entry.raw)
-        except FOREIGN as exc:
-            self.journal.driver_failed(exc)
-            return True
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -128,6 +71,7 @@ class Capacity:
 
     def connected(self, entry: Entry, took: float) -> None:
         """A worker opened one; it is about to be offered."""
+        entry.on_reset = partial(self._reset_done, entry)
         self.journal.opened(entry, took, after=self.connect_error)
         self.connect_error = None
         self.progress.set()
@@ -152,64 +96,6 @@ class Capacity:
         if queued:
             self.permits.fail_waiters(make_error)
 
-    # -- giving back ----------------------------------------------------------------------------------------------
-
-    def give_back(self, entry: Entry) -> None:
-        """A borrower is done. Its connection and permit move first; who is told of it comes afterwards."""
-        if entry.state is not State.IN_USE:
-            return  # the lease of a hook, or the pool was terminated meanwhile
-        now, loan = self.loop.time(), (entry.site, entry.holder, entry.acquired_at, entry.warned)
-        what: str | None = None
-        try:
-            reason = self._unfit(entry, now)
-            what = "result" if reason == "unread result" else session.left_open(entry)
-            entry.take_back(now, State.CLEANING)
-            self._sort(entry, reason)
-        except FOREIGN as exc:
-            self.journal.driver_failed(exc)
-            entry.take_back(now, State.CLEANING)
-            self.gone(entry, "broken")
-        if what is not None or self.journal.observed or loan[3]:
-            self._tell_return(entry.connection_id, what, now, *loan)
-
-    def _sort(self, entry: Entry, reason: str | None) -> None:
-        """To the next borrower, to be made clean, or to its end."""
-        if reason is not None:
-            self.retire(entry, reason)
-        elif entry.suspect_role:
-            self.workers.clean(entry)
-        elif session.is_clean(entry, self.config.reset):
-            self.offer(entry)
-        elif self.is_dead(entry):
-            self.retire(entry, "broken")
-        elif entry.wire.in_transaction or not self._begin_reset(entry):
-            # A large transaction may take long to roll back: nobody should get a connection that is busy with that.
-            self.workers.clean(entry)
-        else:
-            self.offer(entry)
-
-    def _tell_return(self, connection_id: int, what: str | None, now: float, site: object, holder: Any, since: float,
-                     warned: bool) -> None:  # fmt: skip
-        task = holder.get_name() if holder else "?"
-        lease = Lease(connection_id, now - since, task, site_text(site))
-        if what is not None:
-            self.journal.left_behind(lease, what)
-        self.journal.came_back(lease, warned)
-
-    def _begin_reset(self, entry: Entry) -> bool:
-        """Locks and transactions end now; the replies will be read before that of the next borrower's first command.
-
-        If that borrower is waiting already, the reset travels with its first command, should that come at once.
-        """
-        if self.config.on_connect is not None and resets_all(self.config.reset):
-            return False
-        somebody_waits = bool(self.wanted or self.permits.waiting)
-        done = partial(self._reset_done, entry)
-        begun = session.begin_reset(self.driver, entry, self.config.reset, somebody_waits, done)
-        if begun and somebody_waits:
-            self.workers.flush_soon(entry)
-        return begun
-
     def _reset_done(self, entry: Entry, error: Exception | None) -> None:
         """The server's answer to a reset. By now somebody else may have the connection."""
         if error is None:
@@ -222,48 +108,6 @@ class Capacity:
         entry.wire.abort()  # so that nobody takes what follows for good
         if entry.state is State.IDLE:
             self.retire_idle(lambda other: other is entry, entry.doubt)
-
-    def _unfit(self, entry: Entry, now: float) -> str | None:
-        """Why a connection that came back must not be used again."""
-        if entry.doubt is not None:
-            return entry.doubt
-        if entry.broken_off:
-            return "cancelled"
-        wire = entry.wire
-        if wire.due or (wire.touched and self.driver.has_unread(entry.raw)):
-            return "unread result"
-        if wire.doubt is not None or wire.spent is not None or not self.driver.is_heard(entry.raw, wire):
-            return "not restorable"
-        if self.closing:
-            return "shutdown"
-        if not self.config.pooling or (wire.touched and not self.workers.connector.resets):
-            return "not pooled"
-        if entry.expires_at <= now:
-            return "lifetime"
-        return None
-
-    def offer(self, entry: Entry) -> None:
-        """A clean connection and its permit: to whoever has waited longest for one, or to the idle ones."""
-        if entry.state is State.CLOSED:
-            return  # the pool was terminated while it was handed over
-        if self.closing:
-            self.retire(entry, "shutdown")
-        elif self.permits.free < 0:
-            self.retire(entry, "surplus")
-        elif not self._hand_over(entry):
-            entry.state = State.IDLE
-            self.idle.put_nowait(entry)
-            self.permits.release()
-
-    def _hand_over(self, entry: Entry) -> bool:
-        """To those in `wanted` first: they had their turn before all those in the queue."""
-        entry.state = State.HANDED
-        for waiter in self.wanted:
-            if not waiter.done():
-                del self.wanted[waiter]
-                waiter.set_result(entry)
-                return True
-        return self.permits.hand_over(entry)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -334,7 +178,7 @@ class Capacity:
         """Take back what borrowers still hold, and stop what they have under way."""
         for entry in list(self.entries):
             if entry.state is State.IN_USE:
-                entry.take_back(self.loop.time(), State.CLEANING)
+                self._take_back(entry, self.loop.time())
                 if entry.under_way:
                     self.retire(entry, "shutdown")
                 else:

@@ -25,6 +25,7 @@ from async_mysqlpool.lease.held import Owner, end
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
+    from async_mysqlpool.capacity.idle import IdleStack
     from async_mysqlpool.capacity.journal import Journal
     from async_mysqlpool.capacity.semaphore import FairSemaphore
     from async_mysqlpool.config import PoolConfig
@@ -42,7 +43,7 @@ class Bookkeeping(Owner, Protocol):
     name: str
     config: PoolConfig
     entries: set[Entry]
-    idle: asyncio.LifoQueue[Entry]
+    idle: IdleStack[Entry]
     permits: FairSemaphore[Entry]
     journal: Journal
     connect_error: ConnectError | None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from async_mysqlpool.wire.unseen import Unseen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
 
     from async_mysqlpool.connection.baseline import Baseline
@@ -79,6 +80,10 @@ def site_text(site: object) -> str:
         return f"(its site cannot be told: {type(exc).__name__})"
 
 
+def _ignore(error: Exception | None) -> None:
+    """Until somebody listens."""
+
+
 class Block(Protocol):
     """A transaction block on a connection; see `lease/transaction.py`."""
 
@@ -108,8 +113,9 @@ class Entry:
         block: that one, as long as it has not been left.
         abandoned: that block was left; ROLLBACK comes before anything else.
         doubt: why the session must not be reused, whatever a reset would say.
+        on_reset: is told how a reset ended that nobody has waited for.
         task: who acquired it.
-        user: who sent the last statement, if its borrower has sent one.
+        user: who sent the last statement, or acquired it.
         suspect: another connection was lost, so ping this one before handing it out.
         expires_at: when its lifetime ends, in the loop's time.
     """
@@ -127,6 +133,7 @@ class Entry:
         "exposed",
         "killable",
         "local_port",
+        "on_reset",
         "open_transaction",
         "pipelines",
         "raw",
@@ -163,6 +170,7 @@ class Entry:
         self.abandoned = False
         self.block: Block | None = None
         self.reset_error: Exception | None = None
+        self.on_reset: Callable[[Exception | None], None] = _ignore
         self.doubt: str | None = None
         self.suspect = False
         self.uses = 0
@@ -190,20 +198,20 @@ class Entry:
         self.state = State.IN_USE
         self.acquired_at = now
         self.site = site
-        self.task = task
+        self.task = self.user = task
         self.uses += 1
-        self.open_transaction = self.abandoned = False
-        self.exposed = False
-        self.wire.begin()
+        self.open_transaction = self.abandoned = self.exposed = False
+        if self.wire.touched:
+            self.wire.begin()
 
     @property
     def under_way(self) -> bool:
         """Whether a statement was sent whose reply has not come."""
         return self.broken_off or (self.wire.due > 0 and not self.wire.lost)
 
-    def take_back(self, now: float, state: State) -> None:
+    def take_back(self, now: float) -> None:
         """Its borrower is done with it."""
-        self.state = state
+        self.state = State.CLEANING
         self.released_at = now
         self.site = None
         self.task = self.user = None

@@ -21,8 +21,6 @@ from async_mysqlpool.drivers.run import answered, attempt, run
 from async_mysqlpool.wire.packets import COM_PING, COM_QUERY, Command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from async_mysqlpool.config import Reset
     from async_mysqlpool.connection.baseline import Packets
     from async_mysqlpool.connection.entry import Entry
@@ -47,23 +45,24 @@ class NotRestorableError(Exception):
     """The session cannot be brought back to its baseline; nothing failed."""
 
 
-def begin_reset(
-    driver: Driver, entry: Entry, mode: Reset, cork: bool, on_done: Callable[[Exception | None], None]
-) -> bool:
-    """Write what makes the session clean, without waiting for the replies; False if this one has to be waited for."""
-    baseline = entry.baseline
+def begin_reset(driver: Driver, entry: Entry, mode: Reset, cork: bool) -> bool:
+    """Write what makes the session clean, without waiting for the replies; False if this one has to be waited for.
+
+    `entry.on_reset` is told how it ended.
+    """
+    baseline, wire = entry.baseline, entry.wire
     if baseline is None or not entry.pipelines:
         return False
     if not resets_all(mode):
-        entry.wire.send(baseline.rollback.data, baseline.rollback.codes, on_done, cork)
-        return True
-    if may_have_moved(entry):
+        packets = baseline.rollback
+    elif may_have_moved(entry):
         return False  # where the reset is refused, nobody must work in the wrong schema
-    if entry.wire.stirred and baseline.database is None:
+    elif wire.stirred and baseline.database is None:
         return False  # whether it has chosen one has to be asked
-    driver.restore(entry.raw, baseline.snapshot, entry.exposed)
-    packets = baseline.reset_if_moved if entry.wire.stirred else baseline.reset
-    entry.wire.send(packets.data, packets.codes, on_done, cork)
+    else:
+        driver.restore(entry.raw, baseline.snapshot, entry.exposed)
+        packets = baseline.reset_if_moved if wire.stirred else baseline.reset
+    wire.send(packets.data, packets.codes, entry.on_reset, cork)
     return True
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from async_mysqlpool.connection.entry import caller
 from async_mysqlpool.lease.guard import Guarded, guarded
@@ -12,9 +12,9 @@ from async_mysqlpool.lease.held import Held
 from async_mysqlpool.lease.transaction import refuse_in_block, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Sequence
+    from collections.abc import Awaitable, Generator, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
-    from types import TracebackType
+    from types import CoroutineType, TracebackType
     from typing import Self
 
     from async_mysqlpool.lease.transaction import Isolation
@@ -23,14 +23,13 @@ __all__ = ["PooledConnection", "PooledCursor"]
 
 
 class _Done:
-    """The result of `close()`: it has happened already, and may be awaited or not."""
+    """The result of what has happened already: it may be awaited or not, and costs nothing when it is."""
 
-    def __await__(self) -> Generator[Any, None, None]:
-        return
-        yield  # what makes this a generator
+    def __await__(self) -> Iterator[Any]:
+        return iter(())
 
 
-_DONE = _Done()
+DONE = cast("CoroutineType[Any, Any, None]", _Done())  # nobody does more with it than await it
 
 
 class PooledConnection(Held):
@@ -94,7 +93,7 @@ class PooledConnection(Held):
                 entry.block.given_back, entry.block = caller(), None
             self._entry = None
             self._owner.give_back(entry)
-        return _DONE
+        return DONE
 
     ensure_closed = close  # what aiomysql and asyncmy call a polite close
 

@@ -29,6 +29,11 @@ class Owner(Protocol):
     """The side of the pool that a lease sees."""
 
     driver: Driver
+    loop: asyncio.AbstractEventLoop
+
+    def handed_on(self, entry: Entry, task: asyncio.Task[Any] | None) -> None:
+        """Another task than before uses the connection."""
+        ...
 
     def give_back(self, entry: Entry) -> None:
         """The borrower is done."""
@@ -98,7 +103,9 @@ class Held:
             except BaseException:
                 _drop(operation)
                 raise
-        self._busy = entry.user = asyncio.current_task()  # it may have been handed on since it was acquired
+        self._busy = task = asyncio.current_task(self._owner.loop)
+        if task is not entry.user:
+            self._owner.handed_on(entry, task)
         try:
             result = await operation
         except BaseException as exc:

@@ -117,6 +117,7 @@ def own_filters():
 async def borrow_in_all_ways(pool, **how):
     async with pool.acquire(timeout=3, **how) as conn:
         await value(conn, "SELECT 1")
+        conn.thread_id()  # the driver's own, which may change anything
         await asyncio.sleep(6)  # longer than hold_warning, and than maintenance waits between two looks
     conn = await pool.acquire(timeout=3, **how)
     await conn.begin()
