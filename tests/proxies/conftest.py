@@ -1,4 +1,4 @@
-"""What stands between a pool and a server: real programs and bad ones. What the tests are given stands in `ways.py`."""
+"""What stands between a pool and a server: real programs and bad ones. What the tests get stands in `between.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 FOLDER = Path(__file__).parent
 sys.path.extend(str(FOLDER.parent / name) for name in ("server", "faults"))  # kit.py and lab.py
 
-from ways import *  # noqa: E402, F403  the path above comes first; fixtures are found by their names
+from between import *  # noqa: E402, F403  the path above comes first; fixtures are found by their names
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

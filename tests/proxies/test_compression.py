@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from between import BORROWS, RESETS, crowd
 from kit import rows
 from lab import ALL, DRIVERS, FLAVORS
-from ways import BORROWS, RESETS, crowd
 
 if TYPE_CHECKING:
+    from between import Servers
     from kit import Admin
-    from ways import Servers
 
     from async_mysqlpool import ConnectionPool
 

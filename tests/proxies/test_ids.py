@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pymysql
 import pytest
+from between import CONNECTIONS, TASKS, crowd
 from kit import Admin
 from lab import ALL, EACH_DRIVER, settled
-from ways import CONNECTIONS, TASKS, crowd
 
 from async_mysqlpool.testing.mysql_proxy import MySQLProxy, Renames
 
 if TYPE_CHECKING:
-    from ways import Servers
+    from between import Servers
 
     from async_mysqlpool import ConnectionPool
     from async_mysqlpool.testing import Server

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from between import BORROWS, RESETS, crowd
 from lab import ALL, DRIVERS, EACH_DRIVER
-from ways import BORROWS, RESETS, crowd
 
 from async_mysqlpool.testing.mysql_proxy import Drops, MySQLProxy, Persona, Stalls, Swaps
 
 if TYPE_CHECKING:
-    from ways import Servers
+    from between import Servers
 
     from async_mysqlpool.testing import Server
 

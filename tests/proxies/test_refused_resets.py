@@ -12,7 +12,7 @@ from lab import ALL
 from async_mysqlpool.testing.mysql_proxy import Ignores, MySQLProxy, Refuses
 
 if TYPE_CHECKING:
-    from ways import Servers
+    from between import Servers
 
     from async_mysqlpool import ConnectionPool
 
