@@ -27,6 +27,7 @@ class _Known(NamedTuple):
     distribution: str
     tested: str  # how the versions begin that the adapter was tried with
     database: str = "database"  # its keyword for the default schema
+    without_tls: str | None = None  # its keyword for no TLS, where it would have some by itself
 
 
 # In the order of choice.
@@ -41,6 +42,7 @@ _DRIVERS = {
         "async-mysqlpool[mysql-connector]",
         "mysql-connector-python",
         "26.",
+        without_tls="ssl_disabled",
     ),
 }
 
@@ -82,7 +84,8 @@ def _adapter(name: str, version: str) -> Driver:
         version,
         known.tested,
     )
-    return PublicDriver(adapter, importlib.import_module(name).connect, known.database)
+    tested = f"{known.distribution} {known.tested}x"
+    return PublicDriver(adapter, importlib.import_module(name).connect, tested, known.database, known.without_tls)
 
 
 def _is_installed(module: str) -> bool:

@@ -1,7 +1,8 @@
 """A driver of a version that nobody has tried with this pool: only what it documents is used of it.
 
 That is enough to connect, to ping and to close, but not to reset a session. So every connection is used once: slower,
-but right. The log says so, once.
+but right. The log says so, once. Nor is it enough to see that nothing secret is said before a connection is encrypted:
+who asks for TLS with `ssl` is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
+
+from async_mysqlpool.drivers.login import LoginRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,15 +29,21 @@ class PublicDriver:
     Args:
         adapter: the full one; its documented parts are used.
         connect: the driver's own connect function.
+        tested: what to install instead, such as "asyncmy 0.2.x".
         database: the keyword of that function for the default schema.
+        without_tls: the one for no TLS; None where the function uses none unless told to.
     """
 
     resets = pipelines = False
 
-    def __init__(self, adapter: Driver, connect: Callable[..., Any], database: str) -> None:
+    def __init__(
+        self, adapter: Driver, connect: Callable[..., Any], tested: str, database: str, without_tls: str | None
+    ) -> None:
         self.name = adapter.name
         self._connect = connect
+        self._tested = tested
         self._database = database
+        self._without_tls = without_tls
         self._closing: set[asyncio.Future[Any]] = set()
         # What these do is part of every driver's documented interface.
         self.ping = adapter.ping
@@ -43,8 +52,19 @@ class PublicDriver:
         self.is_buffered = adapter.is_buffered
 
     async def connect(self, params: ConnectParams) -> Any:
-        """With the driver's own function. Cancelled half-way, some never close their socket: it may come to its end."""
-        optional = {"unix_socket": params.unix_socket, "ssl": params.ssl or None}
+        """With the driver's own function. Cancelled half-way, some never close their socket: it may come to its end.
+
+        Raises:
+            LoginRefusedError: TLS is asked for.
+        """
+        if params.ssl:
+            raise LoginRefusedError(
+                f"ssl is given, and nobody has tried whether this version of {self.name} says nothing secret before it "
+                f"encrypts: install {self._tested}, or a newer async-mysqlpool"
+            )
+        optional: dict[str, Any] = {"unix_socket": params.unix_socket} if params.unix_socket is not None else {}
+        if params.ssl is False and self._without_tls:
+            optional[self._without_tls] = True
         connected = asyncio.ensure_future(
             self._connect(
                 host=params.host,
@@ -54,7 +74,7 @@ class PublicDriver:
                 charset=params.charset,
                 autocommit=params.autocommit,
                 **{self._database: params.database},
-                **{key: value for key, value in optional.items() if value is not None},
+                **optional,
                 **params.connect_args,
             )
         )

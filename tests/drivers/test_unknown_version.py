@@ -6,10 +6,11 @@ import asyncio
 import gc
 import importlib.metadata
 import logging
+import ssl
 
 import pytest
 
-from async_mysqlpool import ConnectionPool
+from async_mysqlpool import ConnectError, ConnectionPool
 
 pytestmark = pytest.mark.server
 
@@ -69,6 +70,28 @@ async def test_connects_that_are_cancelled_leave_no_socket(server, driver, futur
     async with ConnectionPool(server.dsn()) as observer, asyncio.timeout(10):
         while await observer.fetch_value(CONNECTED) > 1:
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("choice", [True, ssl.create_default_context()], ids=["true", "context"])
+@pytest.mark.parametrize("driver", OPTIONS)
+async def test_tls_is_not_left_to_a_driver_that_may_do_without(driver, choice, future_version):
+    """Whoever listens there is told nothing: nobody connects."""
+    came = []
+    listener = await asyncio.start_server(lambda _, writer: came.append(writer), "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener:
+        pool = ConnectionPool(f"mysql+{driver}://app:secret@127.0.0.1:{port}/test", ssl=choice)
+        with pytest.raises(ConnectError, match=r"ssl is given, .* install .*\.x"):
+            await pool.open()
+        await pool.close()
+    assert came == []
+
+
+@pytest.mark.parametrize("driver", OPTIONS)
+async def test_false_is_plain_where_the_server_offers_tls(servers, driver, future_version):
+    arguments = {key: value for key, value in OPTIONS[driver].items() if key != "ssl_disabled"}
+    async with ConnectionPool(servers("mariadb-tls").dsn(driver), ssl=False, connect_args=arguments) as pool:
+        assert await pool.fetch_one("SHOW SESSION STATUS LIKE 'Ssl_cipher'") == ("Ssl_cipher", "")
 
 
 _told: set[str] = set()  # the log says it once in a process
