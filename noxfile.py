@@ -16,10 +16,13 @@ from nox.command import CommandFailed
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"  # the Python that runs nox: the one Python that surely works
 PROJECT = nox.project.load_toml("pyproject.toml")
+SYSTEM = "/usr/bin/python3"  # the distribution's own: an old patch of its version, and what many users have
+PARALLEL = ("-n", "auto", "--dist", "worksteal")  # each process has servers of its own: see tests/conftest.py
 
 if HERE not in PYTHONS:
     raise SystemExit(f"nox runs on Python {HERE}; install it into one of {', '.join(PYTHONS)}: python3.11 -m pip ...")
 
+nox.needs_version = ">=2026.8.10"  # older ones take "3.11.2" for any 3.11
 nox.options.sessions = ["lint", "typing", "tests"]
 nox.options.error_on_missing_interpreters = False  # the other Pythons are tested where the machine has them
 nox.options.download_python = "never"
@@ -38,22 +41,39 @@ def use_all_of_pyenv() -> None:
 use_all_of_pyenv()
 
 
+def version_of(python: str) -> str:
+    """Such as "3.11.2"; "" if it does not run."""
+    command = [python, "-c", "import platform; print(platform.python_version())"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""
+
+
+def pythons() -> list[str]:
+    """One Python of each version that the machine has; and the distribution's, where it is another one than those."""
+    own = version_of(SYSTEM)
+    minor = ".".join(own.split(".")[:2])
+    found = version_of(sys.executable if minor == HERE else f"python{minor}")
+    return [*PYTHONS, own] if minor in PYTHONS and own != found else PYTHONS
+
+
 def install(session: nox.Session, *groups: str) -> None:
     """The package as it lies here, with both drivers, and the dependency groups of pyproject.toml."""
     session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=pythons())
 def tests(session: nox.Session) -> None:
     """The suite on real servers; on the other Pythons what needs no server, and every example on a real one."""
     install(session, "test")
     if session.posargs:
         session.run("pytest", *session.posargs)
     elif session.python == HERE:
-        session.run("pytest")
+        session.run("pytest", *PARALLEL)
     else:
-        session.run("pytest", "-m", "not server", "--ignore=tests/examples")
-        session.run("pytest", "tests/examples")
+        session.run("pytest", *PARALLEL, "-m", "not server", "--ignore=tests/examples")
+        session.run("pytest", *PARALLEL, "tests/examples")
 
 
 @nox.session
@@ -69,6 +89,13 @@ def soak(session: nox.Session) -> None:
         session.log("no fuzzing: atheris cannot be installed here")
     else:
         session.run("python", "tests/soak/fuzz_wire.py", "-max_total_time=60")
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """What others have written as a test of such a thing: SQLAlchemy's dialect suite, beside its own engines."""
+    install(session, "test")
+    session.run("python", "tests/peers/sqlalchemy_suite.py", *session.posargs)
 
 
 @nox.session
@@ -104,8 +131,9 @@ def newest(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Side by side with the drivers' own pools: borrow and return alone, with a SELECT 1, and that at light load."""
+    """Side by side with the drivers' own pools: borrow and return, SELECT 1, light load; texts of any length."""
     install(session)
     session.run("python", "benchmarks/acquire_release.py", *session.posargs)
     session.run("python", "benchmarks/throughput.py", *session.posargs)
     session.run("python", "benchmarks/light_load.py", *session.posargs)
+    session.run("python", "benchmarks/statement_texts.py", *session.posargs)
