@@ -66,7 +66,7 @@ def install(session: nox.Session, *groups: str) -> None:
 @nox.session(python=pythons())
 def tests(session: nox.Session) -> None:
     """The suite on real servers; on the other Pythons what needs no server, and every example on a real one."""
-    install(session, "test")
+    install(session, "test", "orm")
     if session.posargs:
         session.run("pytest", *session.posargs)
     elif session.python == HERE:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from async_mysqlpool.connection.entry import caller
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from async_mysqlpool.lease.transaction import Isolation
 
 __all__ = ["PooledConnection", "PooledCursor"]
+
+# Private methods of the drivers' connections that an ORM calls (Tortoise, for savepoints): guarded like all others.
+_LET_THROUGH = frozenset({"_execute_command", "_read_ok_packet"})
 
 
 class _Done:
@@ -121,7 +125,7 @@ class PooledConnection(Held):
         raise TypeError("a borrowed connection cannot be pickled: it belongs to this process")
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name.startswith("_") and name not in _LET_THROUGH:
             raise AttributeError(f"{name!r}: private parts of the driver's connection are reached through .raw")
         return guarded(self, getattr(self._held.raw, name))
 
@@ -254,6 +258,13 @@ class PooledCursor(Guarded):
     def lastrowid(self) -> int | None:
         """The AUTO_INCREMENT value of the last row inserted."""
         return self.__getattr__("lastrowid")  # type: ignore[no-any-return]
+
+    @property
+    def _result(self) -> Any:
+        """Only the columns, which an ORM (Tortoise) reads: what else the driver has there leads past the guard."""
+        self._connection._held  # noqa: B018  raises when the connection went back
+        result = self._target._result
+        return result and SimpleNamespace(fields=result.fields)
 
     def __aiter__(self) -> Self:
         return self
