@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kit import HANG, PATIENCE, Admin, on_demand, rows
+from kit import HANG, Admin, on_demand, rows
 
 from async_mysqlpool import ConnectionPool
 from async_mysqlpool.testing import start_server
@@ -124,7 +124,7 @@ async def crowd(pool: ConnectionPool, reset: str, borrows: int = BORROWS) -> Cou
     async def borrower(first: int) -> list[str]:
         return [await _borrow(pool, reset, number) for number in range(first, borrows, TASKS)]
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(HANG / 2):
         results = await asyncio.gather(*(borrower(first) for first in range(TASKS)))
     return Counter(result for some in results for result in some)
 

@@ -44,7 +44,7 @@ async def test_nobody_works_in_another_schema(
         admin.rows("DELETE FROM test.probe WHERE id = 7")
         async with (
             MySQLProxy(server) as proxy,
-            pool_at(server, driver, proxy, reset=reset, max_size=1, connect_timeout=0.5) as pool,
+            pool_at(server, driver, proxy, reset=reset, max_size=1, connect_timeout=2) as pool,
         ):
             async with pool.acquire() as connection:
                 await rows(connection, move)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 ALL_SERVERS = ["mariadb", "mysql", "mariadb-latin1", "mysql-latin1"]
 BOTH_LOOPS = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 HANG = 60.0  # seconds, after which a test is cancelled
-PATIENCE = 10.0  # seconds after which something that should have happened counts as a hang
+PATIENCE = 20.0  # seconds after which something that should have happened counts as a hang
 
 _SCHEMA = (
     "CREATE DATABASE IF NOT EXISTS other",
