@@ -41,10 +41,11 @@ _OPTIONS: dict[str, dict[str, object]] = {
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """For `pytest -n auto`. Most tests wait most of the time; each process has servers of its own (up to 2 GB)."""
+    """For `pytest -n auto`. Most tests wait most of the time; each process has servers of its own, some 2 GB of them."""
     if any(name.startswith("ASYNC_MYSQLPOOL_DSN") for name in os.environ):
         return 0  # one server for all: two processes would see each other's connections
-    return min(2 * (os.cpu_count() or 1), 8)
+    gigabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**30
+    return max(min(2 * (os.cpu_count() or 1), gigabytes // 3, 8), 1)
 
 
 @pytest.fixture(scope="session")
