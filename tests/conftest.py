@@ -41,7 +41,7 @@ _OPTIONS: dict[str, dict[str, object]] = {
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """For `pytest -n auto`. Most tests wait most of the time; each process has servers of its own, some 2 GB of them."""
+    """For `pytest -n auto`. Most tests wait most of the time; each process has servers of its own, some 2 GB."""
     if any(name.startswith("ASYNC_MYSQLPOOL_DSN") for name in os.environ):
         return 0  # one server for all: two processes would see each other's connections
     gigabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**30

