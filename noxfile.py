@@ -126,7 +126,7 @@ def newest(session: nox.Session) -> None:
     """The tests on real servers against the newest release of each driver, pre-releases included."""
     install(session, "test")
     session.install("--upgrade", "--pre", "asyncmy", "aiomysql", "mysql-connector-python")
-    session.run("pytest", "-m", "server", *session.posargs)
+    session.run("pytest", *PARALLEL, "-m", "server", *session.posargs)
 
 
 @nox.session

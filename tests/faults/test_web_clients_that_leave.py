@@ -11,7 +11,7 @@ from kit import eventually
 from lab import SOME, running, settled
 from shop import make_app
 
-REQUESTS = 2_000
+REQUESTS = 600
 AT_ONCE = 50
 PATHS = ("row", "blocked", "stream", "background")
 
