@@ -36,7 +36,7 @@ async def contenders(
 ) -> AsyncIterator[list[Contender]]:
     """The driver's own pool first, then ours with each kind of reset; all full of open connections."""
     own = await own_pool(driver, dsn, size)
-    ours = [(reset, ConnectionPool(dsn, driver=driver, min_size=size, max_size=size, reset=reset,
+    ours = [(reset, ConnectionPool(dsn, driver=driver, min_size=size, max_size=size, reset=reset, ssl=False,
                                    queue_timeout=None, name=f"{driver} {reset}"))
             for reset in resets if known(reset)]  # fmt: skip
     for _, pool in ours:
