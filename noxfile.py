@@ -131,9 +131,24 @@ def newest(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Side by side with the drivers' own pools: borrow and return, SELECT 1, light load; texts of any length."""
+    """Side by side with the drivers' own pools and others. `nox -s bench -- --quick`: three minutes; `--help`: more."""
+    install(session, "bench")
+    try:
+        session.install("mysqlclient>=2.2")
+    except CommandFailed:
+        session.log("without mysqlclient under threads: it cannot be installed here")
+    session.run("python", "benchmarks/bench.py", *session.posargs)
+
+
+@nox.session
+def texts(session: nox.Session) -> None:
+    """Statements of up to 16 MB: what the pool adds to each must not grow faster than its text."""
     install(session)
-    session.run("python", "benchmarks/acquire_release.py", *session.posargs)
-    session.run("python", "benchmarks/throughput.py", *session.posargs)
-    session.run("python", "benchmarks/light_load.py", *session.posargs)
     session.run("python", "benchmarks/statement_texts.py", *session.posargs)
+
+
+@nox.session
+def instructions(session: nox.Session) -> None:
+    """Instructions of the processor per borrow, which no other load on the machine disturbs. Needs valgrind."""
+    install(session, "bench")
+    session.run("python", "benchmarks/instructions.py", *session.posargs)
