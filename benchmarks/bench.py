@@ -8,28 +8,23 @@ Each contender has a process of its own, and they take turns round by round.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
 
 import typer
 from contenders import DRIVERS
 from figures import Line, measure
-from plan import STATEMENTS, TASKS, Measure, full, quick
-from processes import is_compiled
+from plan import STATEMENTS, TASKS, Cell, Measure, chosen, full, quick
+from processes import is_compiled, other_tree
 from report import machine, save, show, show_aims
 from rich.console import Console
-from servers import bench_server
+from servers import Flavor, bench_server
 from workers import Workers
 
-
-class Flavor(StrEnum):
-    """Servers that can be started."""
-
-    MARIADB = "mariadb"
-    MYSQL = "mysql"
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+@app.command()
 def main(
     quickly: Annotated[bool, typer.Option("--quick", help="Only what the aims speak of: three minutes.")] = False,
     server: Annotated[list[Flavor] | None, typer.Option(help="Default: both.")] = None,
@@ -42,17 +37,21 @@ def main(
     tree: Annotated[list[str] | None, typer.Option(help="Another checkout of the pool, as NAME=FOLDER.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file, too.")] = None,
 ) -> None:
-    """Compare pools. Each option that takes a name can be repeated; without it, all are measured."""
+    """Compare pools.
+
+    Options for a server, driver, workload, number of tasks or tree can be repeated. Where workloads or tasks are
+    named, only those are run.
+    """
     console = Console(width=150, highlight=False)
-    chosen = Measure(rounds, seconds, is_compiled(), dict(map(other_tree, tree or [])))
+    how = Measure(rounds, seconds, is_compiled(), dict(map(other_tree, tree or [])))
     drivers = driver or (DRIVERS[:2] if quickly else DRIVERS)
     lines: list[Line] = []
     versions: dict[str, str] = {}
     for flavor in server or list(Flavor):
-        with bench_server(flavor.value) as (account, version):
+        with bench_server(flavor) as (account, version):
             versions[flavor] = version
             for name in drivers:
-                cells = quick(chosen, name) if quickly else full(chosen, name, workload or STATEMENTS, tasks or TASKS)
+                cells = planned(how, name, quickly, workload, tasks)
                 with Workers(account, size, console) as workers:
                     for cell in cells:
                         found = measure(workers.possible(cell), flavor, workers.ask)
@@ -63,14 +62,14 @@ def main(
     show_aims(console, lines)
 
 
-def other_tree(text: str) -> tuple[str, tuple[str, bool]]:
-    """NAME=FOLDER, and whether that checkout is compiled."""
-    name, _, folder = text.partition("=")
-    if not (Path(folder) / "async_mysqlpool").is_dir():
-        raise typer.BadParameter(f"{text}: NAME=FOLDER of a checkout")
-    path = str(Path(folder).resolve())
-    return name, (path, is_compiled(path))
+def planned(
+    how: Measure, driver: str, quickly: bool, workloads: list[str] | None, tasks: list[int] | None
+) -> list[Cell]:
+    """What the command line asks for."""
+    if workloads or tasks:
+        return chosen(how, driver, workloads or STATEMENTS, tasks or TASKS)
+    return quick(how, driver) if quickly else full(how, driver)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def outcome(seconds: float, cpu: float, done: list[float], under_way: Sequence[f
     Those under way at the end for longer than is usual count with the time they have taken so far: otherwise a pool
     that lets some tasks starve would look quick. The others tell nothing yet.
     """
+    if not done:
+        raise RuntimeError(f"not one borrow in {seconds:.2f} seconds: rounds must be longer")
     usual = median(done)
-    cuts = quantiles([*done, *(seconds for seconds in under_way if seconds > usual)], n=100)
-    return Outcome(len(done), seconds, cpu, cuts[49], cuts[98])
+    times = sorted([*done, *(time for time in under_way if time > usual)])
+    return Outcome(len(done), seconds, cpu, times[len(times) // 2], times[len(times) * 99 // 100])

@@ -78,13 +78,21 @@ class Measure:
         return Job(workload, tasks, max(self.seconds, tasks / SERVED_PER_SECOND), before=tasks)
 
 
-def full(measure: Measure, driver: str, workloads: Sequence[str], tasks: Sequence[int]) -> list[Cell]:
+def full(measure: Measure, driver: str) -> list[Cell]:
     """Everything over one driver."""
+    return [
+        *chosen(measure, driver, ("one",), TASKS),
+        *chosen(measure, driver, STATEMENTS[1:], TASKS[:-1]),  # the largest crowd would take an hour for these
+        *special(measure, driver),
+    ]
+
+
+def chosen(measure: Measure, driver: str, workloads: Sequence[str], tasks: Sequence[int]) -> list[Cell]:
+    """All contenders over one driver."""
     contenders = [bare(driver), *measure.forms(driver), *others(driver)]
-    cells = [
+    return [
         side_by_side(measure, workload, number, own(driver), contenders) for workload in workloads for number in tasks
     ]
-    return [*cells, *special(measure, driver)]
 
 
 def quick(measure: Measure, driver: str) -> list[Cell]:

@@ -100,3 +100,12 @@ def is_compiled(tree: str = "") -> bool:
     env = os.environ | ({"PYTHONPATH": tree} if tree else {})
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     return done.stdout.strip() == "True"
+
+
+def other_tree(text: str) -> tuple[str, tuple[str, bool]]:
+    """Name and folder of a checkout, from NAME=FOLDER, and whether it is compiled. Raises ValueError if it is none."""
+    name, _, folder = text.partition("=")
+    if not (Path(folder) / "async_mysqlpool").is_dir():
+        raise ValueError(f"{text}: not NAME=FOLDER of a checkout")
+    path = str(Path(folder).resolve())
+    return name, (path, is_compiled(path))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pools import Opened
     from workloads import Work
 
-_EMPTY_BORROWS = 500  # between two looks at the clock
+_EMPTY_BORROWS = 100  # between two looks at the clock
 
 
 class Round:

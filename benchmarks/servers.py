@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from contenders import Account
 from workloads import SCHEMA
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
+class Flavor(StrEnum):
+    """Servers that can be started."""
+
+    MARIADB = "mariadb"
+    MYSQL = "mysql"
+
+
 @contextmanager
-def bench_server(flavor: Literal["mariadb", "mysql"]) -> Generator[tuple[Account, str]]:
+def bench_server(flavor: Flavor) -> Generator[tuple[Account, str]]:
     """Where it is, and its version."""
-    with start_server(flavor) as server:
+    with start_server(flavor.value) as server:
         account = Account(server.host, server.port, server.user, server.password, server.database)
         asyncio.run(_fill(account))
         yield account, server.version
