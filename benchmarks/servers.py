@@ -25,9 +25,9 @@ class Flavor(StrEnum):
 
 
 @contextmanager
-def bench_server(flavor: Flavor) -> Generator[tuple[Account, str]]:
+def bench_server(flavor: Flavor, **options: object) -> Generator[tuple[Account, str]]:
     """Where it is, and its version."""
-    with start_server(flavor.value) as server:
+    with start_server(flavor.value, options=options) as server:
         account = Account(server.host, server.port, server.user, server.password, server.database)
         asyncio.run(_fill(account))
         yield account, server.version

@@ -68,7 +68,13 @@ _KEEPS_SCHEMA = re.compile(
     rb"|begin(?!\s+not))\b",
     re.IGNORECASE,
 )
-_OUTLIVES_RESET = re.compile(rb"\bxa\b|profiling|optimizer_trace|resource\s+group", re.IGNORECASE)
+_OUTLIVES_RESET = re.compile(rb"\bxa\b|profiling|optimizer_trace|resource\s+group")
+_ONE_OF_ITS_WORDS = (
+    b"xa",
+    b"profiling",
+    b"optimizer_trace",
+    b"resource",
+)  # to be searched for is a hundred times faster
 _LOOKED_AT = 4096  # bytes
 
 
@@ -79,4 +85,5 @@ def keeps_schema(statement: bytes, start: int = 0) -> bool:
 
 def outlives_reset(statement: bytes, start: int = 0) -> bool:
     """Whether it speaks of what a reset does not end: XA transactions, profiles, optimizer traces, resource groups."""
-    return _OUTLIVES_RESET.search(statement, start, start + _LOOKED_AT) is not None
+    text = statement[start : start + _LOOKED_AT].lower()
+    return any(word in text for word in _ONE_OF_ITS_WORDS) and _OUTLIVES_RESET.search(text) is not None

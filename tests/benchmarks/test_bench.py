@@ -53,21 +53,8 @@ def test_who_starves_is_counted(parts):
 @pytest.mark.server
 def test_the_command(tmp_path):
     file = tmp_path / "bench.json"
-    options = [
-        "--server",
-        "mariadb",
-        "--driver",
-        "asyncmy",
-        "--workload",
-        "transaction",
-        "--tasks",
-        "10",
-        "--rounds",
-        "2",
-        "--seconds",
-        "0.05",
-    ]
-    command = [sys.executable, str(FOLDER / "bench.py"), *options, "--json", str(file)]
+    command = [sys.executable, str(FOLDER / "bench.py"), "--json", str(file), "--server=mariadb", "--driver=asyncmy"]
+    command += ["--workload=transaction", "--tasks=10", "--rounds=2", "--seconds=0.05"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = json.loads(file.read_text())["lines"]
