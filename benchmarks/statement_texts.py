@@ -10,10 +10,9 @@ that may be skipped, lists, a value that says nothing. Work that grows faster th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from statistics import median
 from time import perf_counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from contenders import Account, bare, ours
@@ -21,6 +20,9 @@ from pools import opened
 from rich.console import Console
 from rich.table import Table
 from servers import Flavor, bench_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOST_BYTES = 10_000_000  # that are sent for one figure, so that long texts have fewer rounds: three at least
 KINDS: dict[str, Callable[[int], str]] = {
@@ -56,23 +58,25 @@ async def measure(driver: str, account: Account, rounds: int, lengths: list[int]
     """A row of the table for each kind of text and each length."""
     rows: list[list[str]] = []
     alone, pooled = bare(driver), ours(driver, "session", compiled=False)
-    async with opened(alone, account, 1) as single, opened(pooled, account, 1) as pool:
-        async with single.pool.acquire() as connection:
-            for kind, text_of in KINDS.items():
-                for length in lengths:
-                    text = text_of(length)
-                    turns = max(3, min(rounds, MOST_BYTES // length))
-                    figures = await compare(connection, pool.pool, text, turns)
-                    rows.append([f"{driver}, {kind}", f"{len(text):,}", *columns(figures)])
+    async with (
+        opened(alone, account, 1) as single,
+        opened(pooled, account, 1) as pool,
+        single.pool.acquire() as connection,
+    ):
+        for kind, text_of in KINDS.items():
+            for length in lengths:
+                text = text_of(length)
+                turns = max(3, min(rounds, MOST_BYTES // length))
+                figures = await compare(connection, pool.pool, text, turns)
+                rows.append([f"{driver}, {kind}", f"{len(text):,}", *columns(figures)])
     return rows
 
 
 def columns(figures: list[float]) -> list[str]:
     """Microseconds, and ratios to the first."""
     alone, borrowed, block = figures
-    return [
-        f"{alone:,.0f} us", f"{borrowed:,.0f} us", f"{borrowed / alone:.2f}", f"{block:,.0f} us", f"{block / alone:.2f}",
-    ]  # fmt: skip
+    ratios = [(f"{figure:,.0f} us", f"{figure / alone:.2f}") for figure in (borrowed, block)]
+    return [f"{alone:,.0f} us", *(text for pair in ratios for text in pair)]
 
 
 def main(

@@ -26,12 +26,12 @@ class FairSemaphore(Permits, asyncio.Semaphore, Generic[T]):
         asyncio.Semaphore.__init__(self, value)
         Permits.__init__(self, value, deadlines, refused)
 
-    @property
+    @property  # what asyncio's own methods call `free`
     def _value(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.free
 
     @_value.setter
-    def _value(self, value: int) -> None:
+    def _value(self, value: int) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Only the constructor of asyncio's sets it."""
 
     async def acquire(self) -> Literal[True]:
