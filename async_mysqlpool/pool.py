@@ -23,12 +23,7 @@ from async_mysqlpool.config import Options, build_config
 from async_mysqlpool.connection.entry import State, caller
 from async_mysqlpool.connection.opening import again
 from async_mysqlpool.drivers import load_driver
-from async_mysqlpool.errors import (
-    ForkedPoolError,
-    PoolClosedError,
-    ServerUnavailableError,
-    WrongEventLoopError,
-)
+from async_mysqlpool.errors import ForkedPoolError, PoolClosedError, ServerUnavailableError, WrongEventLoopError
 from async_mysqlpool.lease.held import owner_of
 from async_mysqlpool.lease.queries import Queries
 from async_mysqlpool.stats import Counters, Lease, PoolStats, describe_holders
@@ -185,6 +180,8 @@ class ConnectionPool(Queries):
             return
         self._check_loop()
         self._close_within(timeout)
+        if asyncio.current_task() is self._maintenance:
+            self._maintenance = None  # it comes to its end by itself
         if self._closing is None:
             self._life = _Life.CLOSING
             self._closing = asyncio.create_task(self._shut_down(), name=f"{self._name}: close")
@@ -301,14 +298,16 @@ class ConnectionPool(Queries):
             raise ValueError(f"{connection!r} was not acquired from pool {self._name}")
         connection.close()
 
-    def _ready(self) -> Capacity:
-        """The pool's inside, for those who build on it.
+    def _ready(self, borrowing: bool = False) -> Capacity:
+        """The pool's inside, for those who build on it; a borrower that is refused is counted.
 
         Raises:
             PoolClosedError, WrongEventLoopError, ForkedPoolError: it cannot be used, here or at all.
         """
         if self._life is not _OPEN or asyncio.get_running_loop() is not self._loop:
             self._check_loop()
+            if borrowing and self._capacity:
+                self._capacity.journal.counters.refused += 1
             raise self._closed_error()
         return self._capacity
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Counters", "Lease", "PoolStats", "describe_holders"]
+__all__ = ["Counters", "Lease", "PoolStats", "describe_cut_off", "describe_holders"]
 
 
 @dataclass(slots=True)
@@ -107,3 +107,11 @@ def describe_holders(leases: Sequence[Lease], shown: int = 3) -> str:
         return "nobody holds a connection"
     rest = f"; and {len(leases) - shown} more" if len(leases) > shown else ""
     return "held by " + "; ".join(map(str, leases[:shown])) + rest
+
+
+def describe_cut_off(pool: str, connection_id: int) -> str:
+    """What a borrower is told whose connection was cut when the pool was closed."""
+    return (
+        f"pool {pool} was closed while connection {connection_id} was borrowed, and did not wait for it any longer "
+        "(close(timeout=...) says how long); what was under way on it may have taken effect"
+    )

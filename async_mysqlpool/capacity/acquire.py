@@ -38,8 +38,8 @@ _INSTANT = 0.001  # seconds: too little for a ping; the loop's timers come a lit
 class Pool(Protocol):
     """What is borrowed from, and what the errors tell about it."""
 
-    def _ready(self) -> Capacity:
-        """The capacity, if there is one here and now."""
+    def _ready(self, borrowing: bool = False) -> Capacity:
+        """The capacity, if there is one here and now; a borrower that is refused is counted."""
         ...
 
     def stats(self) -> PoolStats:
@@ -72,7 +72,7 @@ class Acquire:
         return self.__aenter__().__await__()
 
     async def __aenter__(self) -> PooledConnection:
-        capacity = self._pool._ready()
+        capacity = self._pool._ready(borrowing=True)
         loop = capacity.loop
         task = asyncio.current_task(loop)
         now = started = loop.time()

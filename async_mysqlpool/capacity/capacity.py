@@ -16,9 +16,9 @@ from async_mysqlpool.capacity.flow import FOREIGN, Flow
 from async_mysqlpool.capacity.workers import Workers
 from async_mysqlpool.connection.entry import Entry, State, site_text
 from async_mysqlpool.connection.opening import again
-from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION, is_disconnect, is_failover, is_server_error
-from async_mysqlpool.errors import ConnectError, PoolError, ResetFailedError, ServerUnavailableError
-from async_mysqlpool.stats import Lease
+from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION, hangs_up, is_disconnect, is_failover, is_server_error
+from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
+from async_mysqlpool.stats import Lease, describe_cut_off
 from async_mysqlpool.wire.packets import SERVER_STATUS_IN_TRANS_READONLY
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Capacity"]
 
+_CUT_OFF = {State.CLOSING, State.CLOSED}  # of a connection that its borrower still believes to have
 _LIVING = {State.IDLE, State.HANDED, State.IN_USE, State.CLEANING}
 
 
@@ -151,10 +152,7 @@ class Capacity(Flow):
         opened = entry.state is not State.OPENING
         entry.state = State.CLOSED
         self.entries.discard(entry)
-        try:
-            self._abort(entry)
-        except FOREIGN as exc:
-            self.journal.driver_failed(exc)
+        self._abort(entry)
         self.progress.set()
         if not keep_permit:
             self.permits.release()
@@ -164,9 +162,13 @@ class Capacity(Flow):
 
     def _abort(self, entry: Entry) -> None:
         """Close its socket, and the one that its driver may have opened besides."""
-        if entry.raw is not None:
+        if entry.raw is None:
+            return
+        try:
             entry.wire.abort()
             self.driver.abort(entry.raw)
+        except FOREIGN as exc:
+            self.journal.driver_failed(exc)
 
     def begin_closing(self) -> None:
         """No new connections; those that come back from now on are closed."""
@@ -203,8 +205,7 @@ class Capacity(Flow):
         while self.entries:
             entry = self.entries.pop()
             entry.state = State.CLOSED
-            if entry.raw is not None:
-                self._abort(entry)
+            self._abort(entry)
 
     # -- trouble --------------------------------------------------------------------------------------------------
 
@@ -215,6 +216,8 @@ class Capacity(Flow):
                 f"connection {entry.connection_id} could not be made clean after its last borrower "
                 f"({entry.reset_error}); this statement may have run in the old session"
             )
+        if self.closing and entry.state in _CUT_OFF and isinstance(error, Exception):
+            return PoolClosedError(describe_cut_off(self.name, entry.connection_id))
         number = self.driver.error_number(error)
         if not entry.wire.in_step:
             entry.broken_off = not isinstance(error, Exception)  # what is cut off by the other side needs no KILL
@@ -226,8 +229,9 @@ class Capacity(Flow):
             out_of_step = not entry.wire.in_step or self.driver.has_unread(entry.raw)
             if isinstance(error, Exception) and (number is not None or out_of_step):
                 entry.doubt = "broken"
-        if is_disconnect(number):
+        if hangs_up(number):
             entry.doubt = "broken"
+        if is_disconnect(number):
             self.suspect_all()
         elif number == READ_ONLY_TRANSACTION:
             entry.suspect_role = not entry.wire.status & SERVER_STATUS_IN_TRANS_READONLY

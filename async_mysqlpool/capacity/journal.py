@@ -101,6 +101,13 @@ class Journal:
         )  # fmt: skip
         self.emit(lambda: events.StatementKilled(self.pool, entry.connection_id, False))
 
+    def left_running(self, count: int) -> None:
+        """The pool ends at once, and nobody stops what runs on its connections."""
+        self.say(
+            logging.WARNING,
+            "%s: terminated with %d statements under way, which may run on on the server", self.pool, count,
+        )  # fmt: skip
+
     def nested(self, holding: Lease, waiting: object) -> None:
         """A task that holds a connection has to wait for another one; each pair of places is logged once."""
         places = (holding.site, str(waiting))

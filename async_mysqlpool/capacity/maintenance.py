@@ -37,8 +37,8 @@ class Pool(Protocol):
         """Whether no connection can be acquired any more."""
         ...
 
-    def terminate(self) -> None:
-        """Cut every connection."""
+    async def close(self, timeout: float | None) -> None:
+        """Cut off who is not done within so many seconds, and stop what they have under way."""
         ...
 
 
@@ -157,6 +157,9 @@ async def run(pool_ref: weakref.ref[Pool], capacity: Capacity) -> None:
         # close() has set the pool's state before it cancels this task; anybody else is asyncio.run cleaning up.
         pool = pool_ref()
         if pool is not None and not pool.closed:
-            pool.terminate()
-            warnings.warn(f"{pool!r} was never closed: use `async with` or await close()", ResourceWarning, 1)
+            text = f"{pool!r} was never closed: use `async with` or await close()"
+            try:
+                await pool.close(timeout=0)  # the loop waits for this task: what borrowers left running is stopped
+            finally:
+                warnings.warn(text, ResourceWarning, 1)
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from async_mysqlpool.capacity.journal import logger
@@ -17,13 +18,13 @@ from async_mysqlpool.connection.baseline import resets_all
 from async_mysqlpool.connection.entry import Entry, State
 from async_mysqlpool.connection.killer import Killer, Victim
 from async_mysqlpool.connection.opening import Backoff, Connector, is_to_end
-from async_mysqlpool.drivers.base import is_server_error, is_server_full
+from async_mysqlpool.drivers.base import is_server_error, is_server_full, is_unavailable
 from async_mysqlpool.errors import ConnectError, ServerUnavailableError
 from async_mysqlpool.lease.connection import PooledConnection
 from async_mysqlpool.lease.held import Owner, end
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
     from async_mysqlpool.capacity.idle import IdleStack
     from async_mysqlpool.capacity.journal import Journal
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Workers"]
 
-_FULL_PAUSE = 0.1  # seconds between two attempts to stop a statement on a server that is full
+_KILL_PAUSE = 0.1  # seconds between two attempts to stop a statement, at first; up to
+_LONG_KILL_PAUSE = 1.0
 _CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 
 
@@ -72,6 +74,8 @@ class Workers:
         self._connecting = asyncio.Semaphore(self._config.max_connecting)
         self._backoff = Backoff()
         self._killer = Killer(self._driver, self._spare_connection, self._spawn)
+        self._killing: set[Entry] = set()
+        self._terminated = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._corked: list[Connected] = []
         self._due: list[Connected] = []
@@ -81,8 +85,10 @@ class Workers:
     # -- opening --------------------------------------------------------------------------------------------------
 
     def open_one(self, unconditional: bool = False) -> None:
-        """Open a connection if it is still needed when its turn to connect has come."""
-        self.openers.add(self._spawn(self._open_one(unconditional)))
+        """Open a connection, with the caller's permit, if it is still needed when its turn to connect has come."""
+        task = self._spawn(self._open_one(unconditional), self._capacity.permits.release)
+        self.openers.add(task)
+        task.add_done_callback(self.openers.discard)  # for one that is cancelled before it begins
 
     async def _open_one(self, unconditional: bool) -> None:
         capacity = self._capacity
@@ -122,15 +128,17 @@ class Workers:
             await self._run_hook(entry)
             if capacity.is_dead(entry):
                 raise ServerUnavailableError("the connection was lost as soon as it was opened")
-        except ConnectError as exc:
+        except BaseException as exc:
+            if is_to_end(exc):
+                capacity.gone(entry, "shutdown", keep_permit=True)
+                raise
+            # It is no ConnectError where the driver fails at a mere question.
+            error = exc if isinstance(exc, ConnectError) else ConnectError(f"the driver failed: {exc!r}")
             capacity.gone(entry, "broken", keep_permit=True)
             self._backoff.failed(started, self._loop.time())
             under_way = (other.created_at for other in capacity.entries if other.state is State.OPENING)
-            capacity.connect_failed(exc, self._backoff.hope(under_way))
+            capacity.connect_failed(error, self._backoff.hope(under_way))
             return None
-        except BaseException:
-            capacity.gone(entry, "shutdown", keep_permit=True)
-            raise
         finally:
             self.dialling -= 1
         self._backoff.succeeded()
@@ -173,7 +181,7 @@ class Workers:
 
     def clean(self, entry: Entry) -> None:
         """Make the session clean and offer the connection again."""
-        self._spawn(self._clean(entry))
+        self._spawn(self._clean(entry), partial(self._capacity.gone, entry, "shutdown"))
 
     async def _clean(self, entry: Entry) -> None:
         capacity = self._capacity
@@ -232,7 +240,7 @@ class Workers:
 
     def _check(self, entry: Entry, timeout: float, asked: asyncio.Future[bool] | None) -> asyncio.Task[None]:
         entry.state = State.CLEANING
-        return self._spawn(self._ping(entry, timeout, asked))
+        return self._spawn(self._ping(entry, timeout, asked), partial(self._answered, entry, False, asked))
 
     async def _ping(self, entry: Entry, timeout: float, asked: asyncio.Future[bool] | None) -> None:
         answers = False
@@ -244,10 +252,13 @@ class Workers:
             logger.debug("%s: connection %d failed its check: %r", self._capacity.name, entry.connection_id, exc)
             self._capacity.suspect_all()
         finally:
-            if asked is not None and not asked.done():
-                asked.set_result(answers)
-            else:
-                self.was_checked(entry, answers)
+            self._answered(entry, answers, asked)
+
+    def _answered(self, entry: Entry, answers: bool, asked: asyncio.Future[bool] | None) -> None:
+        if asked is not None and not asked.done():
+            asked.set_result(answers)
+        else:
+            self.was_checked(entry, answers)
 
     def was_checked(self, entry: Entry, answers: bool) -> None:
         """Nobody waits for this connection in particular."""
@@ -258,7 +269,7 @@ class Workers:
 
     def close(self, entry: Entry, reason: str) -> None:
         """Say goodbye to the server and wait a little for it to hang up."""
-        self._spawn(self._close(entry, reason))
+        self._spawn(self._close(entry, reason), partial(self._capacity.gone, entry, reason))
 
     async def _close(self, entry: Entry, reason: str) -> None:
         try:
@@ -269,29 +280,73 @@ class Workers:
         finally:
             self._capacity.gone(entry, reason)
 
-    def kill(self, entry: Entry, reason: str) -> None:
-        """Have the statement under way stopped on the server; until then the connection counts as open."""
-        self._spawn(self._kill(entry, reason))
+    def kill(self, entry: Entry, reason: str, until: float | None = None) -> None:
+        """Have the statement under way stopped on the server; until then the connection counts as open.
 
-    async def _kill(self, entry: Entry, reason: str) -> None:
-        journal, server = self._capacity.journal, entry.baseline.server if entry.baseline else ""
+        Args:
+            entry: the connection; its socket is closed.
+            reason: why it ends.
+            until: when to give up, in the loop's time; default: after `connect_timeout`.
+        """
+        if until is None:
+            until = self._loop.time() + self._config.connect_timeout
+        self._killing.add(entry)
+        self._spawn(self._kill(entry, reason, until), partial(self._kill_again, entry, reason, until))
+
+    async def _kill(self, entry: Entry, reason: str, until: float) -> None:
+        capacity = self._capacity
         try:
-            async with asyncio.timeout(self._config.connect_timeout):
-                if await self._killer.kill(Victim(entry.connection_id, entry.local_port, server, entry.created_at)):
-                    journal.killed(entry)
+            killed = await self._stopped(entry, until)
+        except asyncio.CancelledError:
+            self._kill_again(entry, reason, until)
+            raise
         except Exception as exc:  # noqa: BLE001  the server is gone, full, or another one
-            journal.kill_failed(entry, exc)
-        finally:
+            self._killing.discard(entry)
+            capacity.gone(entry, reason)
+            capacity.journal.kill_failed(entry, exc)
+        else:
+            self._killing.discard(entry)
+            capacity.gone(entry, reason)
+            if killed:
+                capacity.journal.killed(entry)
+
+    def _kill_again(self, entry: Entry, reason: str, until: float) -> None:
+        """The task that was at it was cancelled: by `terminate`, or with all others at the end of `asyncio.run`."""
+        if self._terminated:
             self._capacity.gone(entry, reason)
+        else:
+            self.kill(entry, reason, until)
+
+    async def _stopped(self, entry: Entry, until: float) -> bool:
+        """Whether there was something to stop. Tries again while there is time, if that may help."""
+        server = entry.baseline.server if entry.baseline else ""
+        victim = Victim(entry.connection_id, entry.local_port, entry.peer, server, entry.created_at)
+        error: Exception = TimeoutError("no time was left")
+        pause = _KILL_PAUSE
+        while (now := self._loop.time()) < until:
+            try:
+                async with asyncio.timeout_at(until):
+                    return await self._killer.kill(victim)
+            except LookupError:
+                raise
+            except Exception as exc:
+                number = self._driver.error_number(exc)
+                if is_server_error(number) and not (is_server_full(number) or is_unavailable(number)):
+                    raise
+                if not (isinstance(exc, TimeoutError) and self._loop.time() >= until):
+                    error = exc  # it tells more
+            await asyncio.sleep(max(0.0, min(pause, until - now)))
+            pause = min(2 * pause, _LONG_KILL_PAUSE)
+        raise error
 
     @asynccontextmanager
-    async def _spare_connection(self) -> AsyncGenerator[Any]:
+    async def _spare_connection(self, peer: tuple[str, int] | None) -> AsyncGenerator[Any]:
         """A connection besides `max_size`; where the server is full an idle one, or as soon as can be."""
         idle: Entry | None = None
         async with asyncio.timeout(self._config.connect_timeout):
             while True:
                 try:
-                    raw = await self.connector.connect_plainly()
+                    raw = await self.connector.connect_plainly(peer)
                     break
                 except Exception as exc:
                     if not is_server_full(self._driver.error_number(exc)):
@@ -300,12 +355,12 @@ class Workers:
                 if idle is not None:
                     idle.state, raw = State.CLEANING, idle.raw
                     break
-                await asyncio.sleep(_FULL_PAUSE)
+                await asyncio.sleep(_KILL_PAUSE)
         try:
             yield raw
         except BaseException:
             if idle is None:
-                self._driver.abort(raw)
+                self.connector.cut(raw)
             else:
                 self._capacity.gone(idle, "broken")
             raise
@@ -318,18 +373,32 @@ class Workers:
         except Exception as exc:  # noqa: BLE001  its work is done
             logger.debug("%s: closing the connection that killed: %r", self._capacity.name, exc)
         finally:
-            self._driver.abort(raw)
+            self.connector.cut(raw)
 
     # -- the tasks themselves -------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None], undone: Callable[[], object]) -> asyncio.Task[None]:
         """The pool keeps its tasks alive; the loop alone would not.
 
-        They begin in the next turn of the loop, whatever its task factory: what starts them is a critical section.
+        They begin in the next turn of the loop, whatever its task factory: what starts them is a critical section. If
+        one is cancelled before that, `undone` is called instead.
         """
-        task = asyncio.Task(work, loop=self._loop, name=f"{self._capacity.name}: pool task")
+        begun = False
+
+        async def run() -> None:
+            nonlocal begun
+            begun = True
+            await work
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not begun:
+                work.close()
+                undone()
+
+        task = asyncio.Task(run(), loop=self._loop, name=f"{self._capacity.name}: pool task")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(ended)
         return task
 
     def stop_opening(self) -> None:
@@ -338,7 +407,11 @@ class Workers:
             task.cancel()
 
     def cancel(self) -> None:
-        """Break off everything."""
+        """Break off everything. What runs on the server may run on then, and the log says so."""
+        self._terminated = True
+        left = [e for e in self._capacity.entries if e in self._killing or (e.state is State.IN_USE and e.under_way)]
+        if left and self._config.kill_on_cancel:
+            self._capacity.journal.left_running(len(left))
         for task in self._tasks:
             task.cancel()
 

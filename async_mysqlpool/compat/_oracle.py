@@ -91,9 +91,11 @@ _KINDS: dict[str, type[Error]] = {
 
 @contextmanager
 def translated(driver: Driver) -> Generator[None]:
-    """The driver's errors in the block as those of this module; everything else passes."""
+    """The driver's errors in the block, and that the pool was closed, as those of this module; all else passes."""
     try:
         yield
+    except errors.PoolClosedError as exc:
+        raise PoolError(str(exc)) from exc
     except Exception as exc:
         number = driver.error_number(exc)
         if number is None:

@@ -74,7 +74,7 @@ class MySQLConnectionPool(ConstructedPool):
         self._pool_size = pool_size
         self._pool_name = pool_name or _generated_name(kwargs)
         self._reset_session = pool_reset_session
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired: dict[asyncio.Task[None], ConnectionPool] = {}
         self._configured: ConnectionPool | None = self._make(kwargs, pool_size) if kwargs else None
 
     def _make(self, arguments: dict[str, Any], min_size: int) -> ConnectionPool:
@@ -139,8 +139,8 @@ class MySQLConnectionPool(ConstructedPool):
         self._configured = new
         if old is not None:
             task = asyncio.create_task(old.close(timeout=None), name=f"{self._pool_name}: close")
-            self._retired.add(task)
-            task.add_done_callback(self._retired.discard)
+            self._retired[task] = old
+            task.add_done_callback(self._retired.pop)
 
     async def add_connection(self, cnx: None = None) -> None:
         """Keep one connection more open, up to `pool_size`; it is opened in the background.
@@ -183,11 +183,9 @@ class MySQLConnectionPool(ConstructedPool):
             raise PoolError(str(exc)) from exc
 
     async def close(self) -> None:
-        """Close the pool; borrowers have ten seconds to finish."""
-        for task in self._retired:
-            task.cancel()
-        if self._configured is not None:
-            await self._configured.close()
+        """Close the pool; borrowers have ten seconds to finish, those of an old configuration too."""
+        pools = [*self._retired.values(), *([self._configured] if self._configured is not None else [])]
+        await asyncio.gather(*(pool.close() for pool in pools))
 
     close_pool = close  # the name in mysql.connector.aio
 

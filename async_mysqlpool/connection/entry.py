@@ -102,6 +102,7 @@ class Entry:
     Attributes:
         raw: the driver's connection; None while it is being opened.
         wire: what is known of what went over it, and the way past the driver.
+        peer: the server's end of it, if it has an address.
         pipelines: commands of the pool's own may go out before the replies to others have come.
         killable: the connection's id is the server's own, so a KILL of it stops this one and no other.
         baseline: the session state that every borrower must find.
@@ -135,6 +136,7 @@ class Entry:
         "local_port",
         "on_reset",
         "open_transaction",
+        "peer",
         "pipelines",
         "raw",
         "released_at",
@@ -158,6 +160,7 @@ class Entry:
         self.baseline: Baseline | None = None
         self.connection_id = 0
         self.local_port: int | None = None
+        self.peer: tuple[str, int] | None = None
         self.state = State.OPENING
         self.created_at = now
         self.released_at = now

@@ -13,6 +13,7 @@ import math
 import random
 import re
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool.connection import session
@@ -23,6 +24,7 @@ from async_mysqlpool.wire.reads import is_harmless
 from async_mysqlpool.wire.unseen import Unseen
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
 
     from async_mysqlpool.config import PoolConfig
@@ -162,6 +164,7 @@ class Connector:
             entry.raw = await self._driver.connect(self._params(password))
             entry.connection_id = self._driver.connection_id(entry.raw)
             entry.local_port = self._driver.local_port(entry.raw)
+            entry.peer = self._driver.peer(entry.raw)
             await self._set_up(entry)
         except ResetRefusedError as exc:
             # Without a reset, only a new connection has a clean session: right, if slow.
@@ -244,17 +247,38 @@ class Connector:
             self.resets = False
             self._wishes.reset = "rollback"
 
-    async def connect_plainly(self) -> Any:
-        """A driver's connection without any session set-up, within `connect_timeout` as well."""
-        async with asyncio.timeout(self._config.connect_timeout):
-            return await self._driver.connect(self._params(await self._password()))
+    async def connect_plainly(self, peer: tuple[str, int] | None) -> Any:
+        """A driver's connection without a schema or any session set-up, within `connect_timeout` as well.
+
+        Args:
+            peer: the address that the pool's host name has led to, tried first: by now it may lead to another server.
+                Not so where the server has to prove its name.
+        """
+        config = self._config
+        async with asyncio.timeout(config.connect_timeout):
+            params = replace(self._params(await self._password()), database=None)
+            if peer is not None and peer != (config.host, config.port) and not _proves_name(config.ssl):
+                try:
+                    async with asyncio.timeout(config.connect_timeout / 2):
+                        return await self._driver.connect(replace(params, host=peer[0], port=peer[1]))
+                except Exception as exc:
+                    if is_server_full(self._driver.error_number(exc)):
+                        raise
+            return await self._driver.connect(params)
 
     def abort(self, entry: Entry) -> None:
         """Close the socket, if there is one."""
         if entry.raw is not None:
             entry.wire.abort()
-            self._driver.abort(entry.raw)
+            self.cut(entry.raw)
         entry.wire, entry.baseline = Unseen(), None
+
+    def cut(self, raw: Any) -> None:
+        """Close a driver's socket, whatever the driver makes of that."""
+        try:
+            self._driver.abort(raw)
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001
+            logger.warning("%s: the driver failed to close a socket: %r", self._config.pool_name, exc)
 
     async def _password(self) -> str:
         config = self._config
@@ -301,6 +325,11 @@ class Connector:
         if not advice and (isinstance(exc, (OSError, EOFError)) or is_unavailable(number)):
             return ServerUnavailableError(f"cannot connect as {where}: {_reason(exc)}")
         return ConnectError(f"cannot connect as {where}: {_reason(exc)}{advice}")
+
+
+def _proves_name(choice: bool | ssl.SSLContext | None) -> bool:
+    """Whether a server that is reached by its address would not pass for the one that was named."""
+    return choice is True or bool(getattr(choice, "check_hostname", False))
 
 
 def is_to_end(exc: BaseException) -> bool:

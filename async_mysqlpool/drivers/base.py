@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from async_mysqlpool.wire.packets import HANGS_UP
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
@@ -190,6 +192,10 @@ class Driver(Protocol):
         """Our end of the connection, as the server's process list shows it; None for a unix socket."""
         ...
 
+    def peer(self, raw: Any) -> tuple[str, int] | None:
+        """The server's end: address and port; None for a unix socket, or if it is not known."""
+        ...
+
     def error_number(self, error: BaseException) -> int | None:
         """The MySQL error number that an exception carries; None if it is no error of the driver."""
         ...
@@ -254,6 +260,11 @@ _UNAVAILABLE = {
 def is_disconnect(number: int | None) -> bool:
     """Whether the error says that this connection, and probably others of its age, is gone."""
     return number in _DISCONNECT
+
+
+def hangs_up(number: int | None) -> bool:
+    """Whether the connection on which the server sent this error is of no use any more; others may be."""
+    return number in HANGS_UP or number in _DISCONNECT
 
 
 def is_failover(number: int | None, message: str) -> bool:

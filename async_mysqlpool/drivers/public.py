@@ -140,6 +140,10 @@ class PublicDriver:
         """Not known."""
         return None
 
+    def peer(self, raw: Any) -> tuple[str, int] | None:
+        """Not known."""
+        return None
+
     async def close(self, raw: Any) -> None:
         """Politely, in the driver's own way; that does not wait until the server has hung up."""
         result = getattr(raw, "ensure_closed", raw.close)()

@@ -60,9 +60,17 @@ class TransportDriver(ABC):
 
     def local_port(self, raw: Any) -> int | None:
         """From the socket's own address."""
+        address = self._address(raw, "sockname")
+        return None if address is None else address[1]
+
+    def peer(self, raw: Any) -> tuple[str, int] | None:
+        """From that of the other end."""
+        return self._address(raw, "peername")
+
+    def _address(self, raw: Any, end: str) -> tuple[str, int] | None:
         transport = self.transport(raw)
-        address: Any = transport.get_extra_info("sockname") if transport is not None else None
-        return None if address is None or isinstance(address, (str, bytes)) else int(address[1])
+        address: Any = transport.get_extra_info(end) if transport is not None else None
+        return None if not address or isinstance(address, (str, bytes)) else (str(address[0]), int(address[1]))
 
     def encode(self, raw: Any, commands: Sequence[Command]) -> bytes:
         """One packet after the other."""

@@ -43,6 +43,8 @@ async def check_connect(driver: Driver, params: ConnectParams) -> None:
         _expect(not driver.is_dead(raw), "a new connection is dead")
         _expect(not driver.has_unread(raw), "a new connection has something unread")
         _equal(await _value(driver, raw, "SELECT CONNECTION_ID()"), driver.connection_id(raw))
+        if (peer := driver.peer(raw)) is not None:
+            _equal(peer[1], params.port)
         _equal(await _value(driver, raw, "SELECT DATABASE()"), params.database)
         _equal(await _value(driver, raw, "SELECT @@character_set_client"), params.charset)
         if params.autocommit is not None:

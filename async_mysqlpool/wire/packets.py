@@ -69,6 +69,29 @@ AUTH_MORE = 0x01
 LOCAL_INFILE = 0xFB
 EOF = 0xFE
 ERR = 0xFF
+# Errors after which the server closes the connection. Many are what it says when it could not read a command to its
+# end, or write a reply, with nothing to go on from: `do_command` in MySQL's sql/sql_parse.cc, and sql/net_serv.cc.
+HANGS_UP = {
+    1053,  # ER_SERVER_SHUTDOWN
+    1077,  # ER_NORMAL_SHUTDOWN
+    1079,  # ER_SHUTDOWN_COMPLETE
+    1080,  # ER_FORCING_CLOSE
+    1152,  # ER_ABORTING_CONNECTION
+    1153,  # ER_NET_PACKET_TOO_LARGE
+    1156,  # ER_NET_PACKETS_OUT_OF_ORDER
+    1157,  # ER_NET_UNCOMPRESS_ERROR
+    1158,  # ER_NET_READ_ERROR
+    1159,  # ER_NET_READ_INTERRUPTED
+    1160,  # ER_NET_ERROR_ON_WRITE
+    1161,  # ER_NET_WRITE_INTERRUPTED
+    1184,  # ER_NEW_ABORTING_CONNECTION
+    1835,  # ER_MALFORMED_PACKET
+    1927,  # ER_CONNECTION_KILLED (MariaDB)
+    3169,  # ER_SESSION_WAS_KILLED
+    4031,  # ER_CLIENT_INTERACTION_TIMEOUT
+    4081,  # ER_DA_GLOBAL_CONN_LIMIT: the connections of the server have too much memory
+    4082,  # ER_DA_CONN_LIMIT: this one has
+}
 PROGRESS = 0xFFFF  # MariaDB: the number of an "error" that reports progress; no driver of ours asks for it
 
 _SCHEMA_CHANGED = 1  # SESSION_TRACK_SCHEMA

@@ -71,12 +71,11 @@ class Wire:
         self._tracked = bool(capabilities & p.CLIENT_SESSION_TRACK)
         self._prefix = b"\0\1" if capabilities & p.CLIENT_QUERY_ATTRIBUTES else b""  # of a query without attributes
         self._harmless = harmless
-        self.status = 0
+        self.status = self.due = self.own_due = 0
         self.doubt: str | None = None
         self.spent: str | None = None
         if capabilities & (p.CLIENT_COMPRESS | p.CLIENT_ZSTD_COMPRESSION | p.CLIENT_OPTIONAL_RESULTSET_METADATA):
             self.doubt = "the protocol is one that is not followed here"
-        self.due = self.own_due = 0
         self.lost = False
         self._commands: deque[int] = deque()
         self._batches: deque[_Batch] = deque()
@@ -393,8 +392,10 @@ class Wire:
             self.unsafe = True
 
     def _failed(self, payload: bytes) -> None:
-        if payload[1] | payload[2] << 8 == p.PROGRESS:
+        if (number := payload[1] | payload[2] << 8) == p.PROGRESS:
             raise p.MalformedError("a progress report")
+        if number in p.HANGS_UP:
+            self.spent = f"the server hangs up after error {number}"
         error = p.read_error(payload) if self._commands[0] & _OURS else None
         if error is None:
             self.unheard = self.unsafe = True

@@ -228,6 +228,23 @@ class TestChanging:
         await before.close()
         await pool.set_config()
 
+    async def test_closing_lets_the_borrowers_of_an_old_configuration_finish(self, make_pool, arguments):
+        pool = await make_pool(pool_size=1)
+        before = await pool.get_connection()
+        await pool.set_config(**arguments)
+        closing = asyncio.create_task(pool.close())
+        await asyncio.sleep(0.1)
+        assert await value(before, "SELECT 1") == 1
+        await before.close()
+        await closing
+
+    async def test_a_borrower_that_was_cut_off_is_told_so(self, make_pool):
+        pool = await make_pool(pool_size=1)
+        connection = await pool.get_connection()
+        await pool.pool.close(timeout=0)
+        with pytest.raises(mysql_connector.PoolError, match="was closed while"):
+            await connection.commit()
+
     async def test_a_wrong_configuration_changes_nothing(self, make_pool, arguments):
         pool = await make_pool(pool_size=1)
         with pytest.raises(mysql_connector.PoolError, match="not valid"):

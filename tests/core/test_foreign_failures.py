@@ -9,21 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
-from support import check_whole, make_pool, value
+from support import borrow, check_whole, make_pool, start, ticks, value
 
 from async_mysqlpool import PoolError
+from async_mysqlpool.testing.fake import FakeError
 
 
 class Failing:
-    """Raises `error` at every call of it while `armed`; otherwise does what it stands for."""
+    """Raises `error` at calls of it while `armed`, the first ones excepted; otherwise does what it stands for."""
 
     def __init__(self, error, instead_of=lambda *_, **__: None):
-        self.error, self.instead_of, self.armed, self.calls = error, instead_of, False, 0
+        self.error, self.instead_of, self.armed, self.calls, self.passing = error, instead_of, False, 0, 0
+
+    def arm(self, passing):
+        """From now on, but for the first `passing` calls."""
+        self.armed, self.passing = True, passing
 
     def __call__(self, *args, **kwargs):
-        if self.armed:
+        self.passing -= self.armed
+        if self.armed and self.passing < 0:
             self.calls += 1
             raise self.error("injected")
         return self.instead_of(*args, **kwargs)
@@ -49,8 +56,35 @@ class Observer:
 def driver_method(name):
     def install(failing, options, patches):
         def patch(pool):
-            failing.instead_of = getattr(pool.driver, name)
+            method = getattr(pool.driver, name)
+            if name == "abort":  # a socket that stays open is not what this is about
+                setattr(pool.driver, name, lambda raw: (method(raw), failing()))
+                return
+            failing.instead_of = method
             setattr(pool.driver, name, failing)
+
+        patches.append(patch)
+
+    return install
+
+
+def wire_method(name):
+    def install(failing, options, patches):
+        def patch(pool):
+            listen = pool.driver.listen
+
+            def listen_and_fail(*args):
+                wire = listen(*args)
+                method = getattr(wire, name)
+
+                def call(*args, **kwargs):
+                    failing()
+                    return method(*args, **kwargs)
+
+                setattr(wire, name, call)
+                return wire
+
+            pool.driver.listen = listen_and_fail
 
         patches.append(patch)
 
@@ -96,12 +130,18 @@ FOREIGN = {
     **{
         f"driver.{name}": driver_method(name)
         for name in (
-            "abort", "close", "connect", "connection_id", "encode", "has_unread", "is_dead", "is_heard", "listen",
-            "local_port", "new_cursor", "ping", "restore", "snapshot",
+            "abort", "close", "connect", "connection_id", "encode", "encoding", "error_number", "execute", "has_unread",
+            "is_dead", "is_heard", "listen", "local_port", "new_cursor", "peer", "ping", "restore", "snapshot",
         )
     },
+    **{f"wire.{name}": wire_method(name) for name in ("send", "flush")},
 }  # fmt: skip
-ERRORS = [ZeroDivisionError, asyncio.CancelledError]
+ERRORS = {
+    "an exception": ZeroDivisionError,
+    "a cancellation": asyncio.CancelledError,
+    "a lost connection": partial(FakeError, 2013),
+}
+INJECTED = (ZeroDivisionError, asyncio.CancelledError, FakeError, PoolError)
 
 
 @contextmanager
@@ -120,32 +160,73 @@ async def borrow_in_all_ways(pool, **how):
         conn.thread_id()  # the driver's own, which may change anything
         await asyncio.sleep(6)  # longer than hold_warning, and than maintenance waits between two looks
     conn = await pool.acquire(timeout=3, **how)
-    await conn.begin()
-    conn.close()
+    try:
+        await conn.begin()
+    finally:
+        conn.close()
     async with pool.acquire(timeout=3, **how) as conn:
         conn.discard()
     async with pool.transaction() as conn:
         await value(conn, "SELECT 1")
+    with suppress(FakeError):
+        await pool.execute("SELECT wrong")
+    await asyncio.wait([start(borrow(pool, 0.1, timeout=3, **how)) for _ in range(5)])  # whose resets are held back
+    victim = start(pool.fetch_value("SELECT SLEEP(1000)"))
+    await asyncio.sleep(0.5)
+    victim.cancel()
+    await asyncio.wait([victim])
     await pool.check()
     pool.expire()
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
-@pytest.mark.parametrize("name", FOREIGN)
-async def test_capacity_adds_up_whatever_fails(server, name, error):
-    failing, options, patches = Failing(error), {}, []
+def pool_that_meets(server, name, error, **more):
+    """A pool, what will fail in it, and what its borrowers say."""
+    failing, options, patches = Failing(ERRORS[error]), {}, []
     FOREIGN[name](failing, options, patches)
     how = {"site": options.pop("site")} if "site" in options else {}
+    server.answer("wrong", error=1064)
+    pool = make_pool(server, max_size=2, min_size=1, validate_after=0.1, **options, **more)
+    for patch in patches:
+        patch(pool)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of tasks that met it
+    return pool, failing, how
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("name", FOREIGN)
+async def test_capacity_adds_up_whatever_fails(server, name, error):
     with own_filters():
-        async with make_pool(server, max_size=2, min_size=1, validate_after=0.1, **options) as pool:
-            for patch in patches:
-                patch(pool)
-            for _ in range(3):
-                failing.armed = True
+        pool, failing, how = pool_that_meets(server, name, error)
+        async with pool:
+            for passing in (0, 0, 1, 3, 6, 12):
+                failing.arm(passing)
                 # What is injected may come out of the call that met it; nothing else may happen.
-                with suppress(ZeroDivisionError, asyncio.CancelledError, PoolError):
+                with suppress(*INJECTED):
                     await borrow_in_all_ways(pool, **how)
                 failing.armed = False
                 await asyncio.sleep(10)
                 await check_whole(pool, server)
             assert failing.calls
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("name", FOREIGN)
+async def test_a_pool_is_closed_whatever_fails(server, name, error):
+    """With a borrower that is in time, one that is cut off in a statement, and an idle connection."""
+    with own_filters():
+        pool, failing, how = pool_that_meets(server, name, error, connect_timeout=3)
+        await pool.open()
+        await asyncio.wait([start(borrow(pool, 0.1)) for _ in range(2)])
+        holders = [start(pool.fetch_value("SELECT SLEEP(1000)")), start(borrow(pool, 0.2, **how))]
+        await ticks(20)
+        failing.arm(0)
+        with suppress(*INJECTED):
+            await pool.close(timeout=1)
+        failing.armed = False
+        with suppress(*INJECTED):
+            await pool.close(timeout=1)
+        await asyncio.wait(holders)
+        await asyncio.sleep(5)
+        assert pool.closed
+        assert pool.size == 0
+        assert asyncio.all_tasks() == {asyncio.current_task()}

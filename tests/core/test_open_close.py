@@ -253,6 +253,34 @@ async def test_close_twice_and_from_several_tasks(server):
     assert server.sessions == {}
 
 
+async def test_a_borrower_that_was_cut_off_is_told_that_the_pool_was_closed(server):
+    pool = make_pool(server)
+    await pool.open()
+    busy = start(pool.fetch_value("SELECT SLEEP(1000)"))
+    conn = await pool.acquire()
+    await ticks(20)
+    await pool.close(timeout=1)
+    with pytest.raises(PoolClosedError, match="did not wait for it any longer") as caught:
+        await busy
+    assert isinstance(caught.value.__cause__, FakeError)
+    with pytest.raises(PoolClosedError, match="did not wait for it any longer") as caught:
+        await conn.begin()
+    assert not hasattr(caught.value.__cause__, "__notes__")  # nothing was under way
+    conn.close()
+
+
+async def test_whoever_asks_a_closed_pool_is_counted_as_refused(server):
+    pool = make_pool(server)
+    await pool.open()
+    await pool.close()
+    for _ in range(3):
+        with pytest.raises(PoolClosedError):
+            await pool.acquire()
+    with pytest.raises(PoolClosedError):
+        pool.expire()
+    assert pool.stats().refused == 3
+
+
 async def test_a_second_close_with_a_shorter_timeout_is_heard(server):
     pool = make_pool(server)
     await pool.open()
@@ -563,5 +591,5 @@ async def test_a_borrower_between_two_statements_is_cut_off_without_a_goodbye(se
         await value(conn, "SELECT 1")
         await pool.close(timeout=1)
         assert server.close.calls == 0
-        with pytest.raises(FakeError):
+        with pytest.raises(PoolClosedError):
             await asyncio.wait_for(value(conn, "SELECT 1"), 5)

@@ -243,6 +243,20 @@ async def test_after_a_disconnect_the_others_are_pinged_before_reuse(server, num
         await check_whole(pool, server)
 
 
+@pytest.mark.parametrize("reset", ["session", "none"])
+@pytest.mark.parametrize("number", [1080, 1153, 1156, 1157, 1158, 1159, 1160, 1161, 1835, 4081, 4082])
+async def test_where_the_server_hangs_up_after_an_error_only_that_connection_goes(server, number, reset):
+    async with make_pool(server, max_size=2, reset=reset) as pool:
+        await fill(pool, 2)
+        server.answer("boom", error=number)
+        with pytest.raises(FakeError):
+            await pool.execute("SELECT boom")
+        await borrow(pool)
+        assert server.ping.calls == 0
+        assert pool.stats().closed == {"broken": 1}
+        await check_whole(pool, server)
+
+
 @pytest.mark.parametrize(
     ("number", "message", "evicted"),
     [

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from functools import partial
 
 import pymysql
 import pytest
-from kit import eventually, value
+import uvloop
+from kit import Admin, eventually, value
 from lab import ALL, SOME, running, settled
 
-from async_mysqlpool import events
+from async_mysqlpool import ConnectionPool, events
+from async_mysqlpool.testing.proxy import Proxy
 
 SECONDS = 600  # what a statement would take that nobody kills
 BLOCKED = "UPDATE probe SET value = 99 WHERE id = 1"  # unlike SLEEP(), it does not look whether its client is there
@@ -295,3 +299,99 @@ async def test_cancelled_in_a_transaction_everything_is_rolled_back(account, adm
         is None
     )
     assert admin.value("SELECT value FROM probe WHERE id = 1") == 10
+
+
+@ALL
+async def test_the_statements_of_a_pool_whose_schema_was_dropped_are_stopped(account, admin, pools):
+    admin.rows("CREATE DATABASE IF NOT EXISTS doomed")
+    pool = await pools(max_size=1, database="doomed")
+    task = asyncio.create_task(statement(pool, f"SELECT SLEEP({SECONDS})"))
+    await all_run(admin, account.user, 1)
+    admin.rows("DROP DATABASE doomed")
+    task.cancel()
+    await none_runs(admin, account.user)
+    assert (await settled(pool, lambda stats: stats.killed)).killed == 1
+
+
+@SOME
+async def test_the_server_cannot_be_reached_for_a_while(account, admin, locked_row, pools, proxy, whole):
+    pool = await pools(max_size=1)
+    task = asyncio.create_task(statement(pool, BLOCKED))
+    await all_run(admin, account.user, 1)
+    proxy.refuse()
+    attempts = proxy.attempts
+    task.cancel()
+    await asyncio.wait([task])
+    await asyncio.sleep(0.3)
+    await proxy.accept()
+    await none_runs(admin, account.user)
+    assert proxy.attempts > attempts
+    await whole(pool)
+
+
+@pytest.fixture
+async def second(account, flavor, servers):
+    """A server besides `server`, of the other kind, that knows the account as well."""
+    server = servers("mysql-broken" if flavor == "mariadb" else "mariadb-broken")
+    with Admin(server) as admin:
+        admin.create(account)
+        assert await eventually(lambda: admin.status("Uptime") >= 3)
+        yield admin
+        admin.drop(account)
+
+
+def sleeping(admin, user):
+    """The statements of the tests, without those that set a session up."""
+    return [row for row in running(admin, user) if "SLEEP" in row[1]]
+
+
+@ALL
+async def test_one_name_that_leads_to_two_servers(account, admin, driver, monkeypatch, second, server):
+    """In turns, as a DNS name with two addresses does: each statement is stopped on the server that it runs on."""
+    loop = asyncio.get_running_loop()
+    resolve, addresses = loop.getaddrinfo, itertools.cycle(["127.0.0.2", "127.0.0.3"])
+
+    async def answer(host, *args, **kwargs):
+        return await resolve(next(addresses) if host == "db.test" else host, *args, **kwargs)
+
+    monkeypatch.setattr(loop, "getaddrinfo", answer)
+    dsn = server.dsn(driver, user=account.user, password=account.password)
+    async with (
+        Proxy(server, host="127.0.0.2") as one,
+        Proxy(second.server, host="127.0.0.3", port=one.port),
+        ConnectionPool(dsn, host="db.test", port=one.port, min_size=0, max_size=6) as pool,
+    ):
+        tasks = [asyncio.create_task(statement(pool, f"SELECT SLEEP({SECONDS})")) for _ in range(6)]
+        for each in (admin, second):
+            asleep = partial(sleeping, each, account.user)
+            assert len(await eventually(asleep, lambda rows: len(rows) == 3, 60)) == 3
+        for task in tasks:
+            task.cancel()
+        await none_runs(admin, account.user)
+        await none_runs(second, account.user)
+        assert (await settled(pool, lambda stats: stats.killed == 6)).killed == 6
+    assert await eventually(lambda: second.connection_ids(account.user), lambda ids: not ids) == []
+
+
+@ALL
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.filterwarnings("ignore:.*was never closed:ResourceWarning")
+async def test_what_runs_when_asyncio_run_ends_is_stopped(account, admin, driver, locked_row, new_loop, server):
+    """It cancels all tasks at once, the pool's own included."""
+    dsn = server.dsn(driver, user=account.user, password=account.password)
+    kept = []
+
+    async def main():
+        pool = ConnectionPool(dsn, max_size=3)
+        kept.extend(asyncio.create_task(statement(pool, BLOCKED)) for _ in range(2))
+        await pool.open()
+        kept.append(asyncio.create_task(statement(pool, BLOCKED)))
+        while len(running(admin, account.user)) < 3:
+            await asyncio.sleep(0.05)
+
+    def run():
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(main())
+
+    await asyncio.to_thread(run)
+    await none_runs(admin, account.user)

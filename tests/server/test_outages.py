@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from functools import partial
 
 import pytest
 from kit import eventually, rows, value
 
-from async_mysqlpool import ConnectError, ConnectionPool, ServerUnavailableError
+from async_mysqlpool import ConnectError, ConnectionPool, PoolClosedError, ServerUnavailableError
 
 # A server that only the tests of this file use: they stop and reconfigure it, and leave it running.
 BROKEN = pytest.mark.parametrize("server", ["mariadb-broken", "mysql-broken"], indirect=True)
@@ -226,3 +227,53 @@ async def test_global_defaults_changed_under_a_pool(driver, servers):
         finally:
             for name in ("autocommit", "character_set_client", "character_set_results", "collation_connection"):
                 await pool.execute(f"SET GLOBAL {name} = DEFAULT")
+
+
+@pytest.fixture
+def small_packets(admin):
+    """New connections may send 1 MB at once."""
+    before = admin.value("SELECT @@GLOBAL.max_allowed_packet")
+    admin.rows("SET GLOBAL max_allowed_packet = 1048576")
+    yield
+    admin.rows(f"SET GLOBAL max_allowed_packet = {before}")
+
+
+async def through_the_pools_cursor(connection, sql):
+    await rows(connection, sql)
+
+
+async def through_the_drivers_own(connection, sql):
+    """Of whose errors the pool hears nothing."""
+    cursor = connection.raw.cursor()
+    cursor = await cursor if inspect.isawaitable(cursor) else cursor
+    await cursor.execute(sql)
+
+
+@pytest.mark.parametrize("reset", ["session", "none"])
+@pytest.mark.parametrize("size", [1_050_000, 17_000_000])
+@pytest.mark.parametrize("execute", [through_the_pools_cursor, through_the_drivers_own])
+async def test_a_statement_too_large_for_the_server_costs_nobody_else_anything(
+    pools, small_packets, execute, size, reset
+):
+    """Error 1153: the server hangs up after it, at once or when the client has stopped sending."""
+    pool = await pools(max_size=1, reset=reset)
+    for _ in range(3):
+        async with pool.acquire() as connection:
+            with pytest.raises(Exception) as caught:
+                await execute(connection, f"SELECT LENGTH('{'x' * size}')")
+        assert not isinstance(caught.value, AssertionError)
+        assert await pool.fetch_value("SELECT 1") == 1
+    stats = pool.stats()
+    assert (stats.opened, stats.resets_failed) == (4, 0)
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["between two statements", "in a statement"])
+async def test_a_borrower_that_close_cut_off_is_told_so(pools, busy):
+    pool = await pools(max_size=1)
+    connection = await pool.acquire()
+    waiting = asyncio.create_task(value(connection, "SELECT SLEEP(100)")) if busy else None
+    await asyncio.sleep(0.1)
+    await pool.close(timeout=0)
+    with pytest.raises(PoolClosedError, match="did not wait for it any longer"):
+        await (waiting or connection.begin())
+    connection.close()

@@ -280,6 +280,9 @@ COMMANDS = [query, query, load, execute, open_cursor, rows_only, prepare, plain,
             change_user]  # fmt: skip
 
 
+NUMBERS = st.sampled_from(sorted(p.HANGS_UP)) | st.integers(1, 4082)  # of errors
+
+
 @st.composite
 def exchange(draw: st.DrawFn, kind: Kind, plain_only: bool = False) -> Exchange:
     """Any command, with any answer, which may be an error from any of its packets on."""
@@ -287,7 +290,7 @@ def exchange(draw: st.DrawFn, kind: Kind, plain_only: bool = False) -> Exchange:
     last_out = max((at for at, item in enumerate(made.items) if isinstance(item, Out)), default=-1)
     places = [at for at in range(len(made.items)) if at > last_out or at == 0]
     if places and draw(st.integers(0, 4)) == 0:
-        at, number = draw(st.sampled_from(places)), draw(st.integers(1, 4031))
+        at, number = draw(st.sampled_from(places)), draw(NUMBERS)
         failure = In(error(number, b"e" * draw(st.integers(0, 20))), error=number)
         made = replace(made, items=(*made.items[:at], failure), asks_for_file=made.asks_for_file and at > 0)
     return made
@@ -301,7 +304,7 @@ def own(draw: st.DrawFn, kind: Kind) -> Exchange:
     else:
         items = draw(result(kind, 0))
     if draw(st.integers(0, 5)) == 0:
-        number = draw(st.integers(1, 4031))
+        number = draw(NUMBERS)
         items = [In(error(number, b"e" * draw(st.integers(0, 40))), error=number)]
     code = draw(st.sampled_from([p.COM_RESET_CONNECTION, p.COM_PING])) if len(items) == 1 else p.COM_QUERY
     return Exchange(code, b"", tuple(items))

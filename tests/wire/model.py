@@ -56,6 +56,7 @@ def follow(facts: Facts, kind: Kind, turn: Turn) -> None:
         numbers = [item.error for made in turn.own for item in made.items if isinstance(item, In) and item.error]
         facts.answers.append(numbers[0] if numbers else None)
     for item in (item for made in turn.own for item in made.items if isinstance(item, In)):
+        facts.spent |= item.error in p.HANGS_UP
         if item.news:
             facts.status = item.news.status
     for made in turn.driver:
@@ -69,6 +70,7 @@ def _follow_packet(facts: Facts, kind: Kind, item: In) -> None:
     facts.unsafe |= item.begins_rows and kind.mysql and not kind.deprecate_eof
     if item.error:
         facts.unheard = facts.unsafe = True
+        facts.spent |= item.error in p.HANGS_UP
     if said := item.news:
         facts.status = said.status
         facts.unheard = False

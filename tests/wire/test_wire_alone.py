@@ -91,6 +91,15 @@ def test_after_doubt_nothing_is_looked_at_any_more() -> None:
     assert not wire.in_step
 
 
+@pytest.mark.parametrize(("number", "spent"), [(1064, False), *((number, True) for number in sorted(p.HANGS_UP))])
+@pytest.mark.parametrize("before", [[], [b"\1", column(b"a"), b"\1a"]], ids=["at once", "behind rows"])
+def test_an_error_after_which_the_server_hangs_up_spends_the_connection(number, spent, before) -> None:
+    wire = asked(MODERN, p.COM_QUERY)
+    stream = answer(*before, error(number, b"why"))
+    wire.received(stream, 0, len(stream))
+    assert (wire.due, wire.doubt, bool(wire.spent)) == (0, None, spent)
+
+
 UNKNOWN = {
     "a command of another protocol": framed(b"\x77", 0)[0],
     "a binlog dump": framed(b"\x12\0\0\0\0", 0)[0],

@@ -101,6 +101,10 @@ class FakeDriver:
         """As in the process list."""
         return raw.session.port
 
+    def peer(self, raw: FakeConnection) -> tuple[str, int] | None:
+        """There is only one server."""
+        return None
+
     def error_number(self, error: BaseException) -> int | None:
         """Number first, as in PyMySQL."""
         return error.args[0] if isinstance(error, FakeError) else None
