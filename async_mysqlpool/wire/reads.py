@@ -68,6 +68,7 @@ _KEEPS_SCHEMA = re.compile(
     rb"|begin(?!\s+not))\b",
     re.IGNORECASE,
 )
+_USUAL = {b"select", b"insert", b"update", b"delete"}
 _OUTLIVES_RESET = re.compile(rb"\bxa\b|profiling|optimizer_trace|resource\s+group")
 _ONE_OF_ITS_WORDS = (
     b"xa",
@@ -80,7 +81,10 @@ _LOOKED_AT = 4096  # bytes
 
 def keeps_schema(statement: bytes, start: int = 0) -> bool:
     """Whether it is one statement of a kind that never changes the current schema, not even unheard by the trackers."""
-    return _KEEPS_SCHEMA.match(statement, start) is not None and statement.find(b";", start, len(statement) - 1) < 0
+    usual = statement[start : start + 6].lower() in _USUAL
+    if not usual and _KEEPS_SCHEMA.match(statement, start) is None:
+        return False
+    return statement.find(b";", start, len(statement) - 1) < 0
 
 
 def outlives_reset(statement: bytes, start: int = 0) -> bool:

@@ -20,7 +20,7 @@ from async_mysqlpool.wire.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from async_mysqlpool.wire.wire import OnDone
+    from async_mysqlpool.wire.outgoing import OnDone
 
 __all__ = ["BufferedWire", "Output", "StreamWire", "TransportWire", "abort", "say_goodbye"]
 
@@ -61,7 +61,7 @@ class TransportWire(Wire):
 
     def begin(self) -> None:
         """A new borrower: what was seen so far is somebody else's."""
-        super().begin()
+        Wire.begin(self)
         self.stirred = False
 
     def write(self, data: bytes) -> None:

@@ -473,9 +473,9 @@ async def test_the_pool_closes_in_time_though_sessions_are_open(pools, engine, p
     async with asyncio.timeout(A_HANG):
         await pool.close(timeout=0.1)
     assert "test_sqlalchemy.py:" in caplog.text
-    with pytest.raises(DBAPIError):
+    with pytest.raises(PoolClosedError):
         await sleeper
-    with pytest.raises(DBAPIError):
+    with pytest.raises(PoolClosedError):
         await idle.scalar(text("SELECT 1"))
     await asyncio.gather(idle.close(), busy.close())
     with pytest.raises(PoolClosedError):

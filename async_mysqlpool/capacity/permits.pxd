@@ -1,0 +1,20 @@
+cdef class Deadlines:
+    cdef object _line, _number, _timer
+    cdef list _heap
+    cdef double _rings_at
+    cdef Py_ssize_t _sweep_at
+
+    cpdef watch(self, waiter, double deadline)
+
+
+cdef class Permits:
+    cdef public long free
+    cdef public object queue
+    cdef Deadlines _deadlines
+    cdef object _refused
+
+    cpdef bint take(self) except -1
+    cpdef line_up(self, loop, deadline)
+    cpdef leave(self, waiter)
+    cpdef bint hand_over(self, gift) except -1
+    cpdef release(self)
