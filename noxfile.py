@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 
 import nox
 from nox.command import CommandFailed
@@ -18,12 +19,13 @@ HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"  # the Python that runs no
 PROJECT = nox.project.load_toml("pyproject.toml")
 SYSTEM = "/usr/bin/python3"  # the distribution's own: an old patch of its version, and what many users have
 PARALLEL = ("-n", "auto", "--dist", "worksteal")  # each process has servers of its own: see tests/conftest.py
+TESTED_COMPILED = ("tests/packaging", "tests/core", "tests/wire", "tests/drivers", "tests/server")
 
 if HERE not in PYTHONS:
     raise SystemExit(f"nox runs on Python {HERE}; install it into one of {', '.join(PYTHONS)}: python3.11 -m pip ...")
 
 nox.needs_version = ">=2026.8.10"  # older ones take "3.11.2" for any 3.11
-nox.options.sessions = ["lint", "typing", "tests"]
+nox.options.sessions = ["lint", "typing", "tests", "compiled"]
 nox.options.error_on_missing_interpreters = False  # the other Pythons are tested where the machine has them
 nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
@@ -74,6 +76,20 @@ def tests(session: nox.Session) -> None:
     else:
         session.run("pytest", *PARALLEL, "-m", "not server", "--ignore=tests/examples")
         session.run("pytest", *PARALLEL, "tests/examples")
+
+
+@nox.session
+def compiled(session: nox.Session) -> None:
+    """The package as users install it, its hot path compiled, and the tests of that; what follows -- goes to pytest."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if os.name != "nt" and shutil.which(compiler) is None:
+        session.skip(f"nothing is compiled here: there is no C compiler, {compiler} is not installed")
+    groups = nox.project.dependency_groups(PROJECT, "test", "build")
+    session.install(".[all]", *groups, env={"ASYNC_MYSQLPOOL_BUILD": "compiled"})
+    # Not the text that lies here: what was installed. The tests fail, too, if that is not the compiled form.
+    env = {"PYTHONSAFEPATH": "1", "ASYNC_MYSQLPOOL_PURE": "", "ASYNC_MYSQLPOOL_TESTED": "compiled"}
+    session.run("python", "-c", "import async_mysqlpool as p; assert p.compiled, f'{p.__file__} is Python'", env=env)
+    session.run("pytest", *(session.posargs or (*PARALLEL, *TESTED_COMPILED)), env=env)
 
 
 @nox.session

@@ -2,6 +2,7 @@
 
 The map, in the order in which bytes become a borrow; a file imports only from those before it, for types, too:
 
+    _compiled.py    which files are compiled as well, and which form is loaded
     stats.py        numbers, leases, and the sentences in errors
     errors.py       every error of the pool
     events.py       what observers are told
@@ -42,6 +43,7 @@ and around it, using only what is public:
     cli/            the demo
 """
 
+from async_mysqlpool import _compiled  # the first import: it decides in which form the others are loaded
 from async_mysqlpool.errors import (
     AcquireTimeoutError,
     ConcurrentUseError,
@@ -66,6 +68,9 @@ from async_mysqlpool.stats import Lease, PoolStats
 
 __version__ = "0.1.0"
 
+compiled: bool = _compiled.is_compiled()
+"""Whether the hot path runs compiled; otherwise the same text is interpreted."""
+
 __all__ = [
     "AcquireTimeoutError",
     "ConcurrentUseError",
@@ -88,4 +93,5 @@ __all__ = [
     "ServerUnavailableError",
     "TransactionError",
     "WrongEventLoopError",
+    "compiled",
 ]

@@ -1,4 +1,5 @@
 from async_mysqlpool.capacity.permits cimport Deadlines, Permits
+from async_mysqlpool.connection cimport session
 from async_mysqlpool.connection.entry cimport Entry
 
 

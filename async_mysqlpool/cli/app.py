@@ -38,8 +38,9 @@ def commands() -> None:
 
 @app.command()
 def version() -> None:
-    """Print the version."""
-    typer.echo(async_mysqlpool.__version__)
+    """Print the version, and whether its hot path is compiled."""
+    form = "compiled" if async_mysqlpool.compiled else "pure Python"
+    typer.echo(f"{async_mysqlpool.__version__} ({form})")
 
 
 @app.command()

@@ -1,5 +1,4 @@
 cdef class Entry:
-    cdef object __weakref__
     cdef public object raw, wire, baseline, state, block, reset_error, on_reset, doubt, site, task, user, local_port, peer
     cdef public object connection_id
     cdef public bint pipelines, killable, broken_off, exposed, suspect_role, open_transaction, abandoned, suspect, warned

@@ -63,8 +63,8 @@ class Site:
 
 
 def caller() -> Site:
-    """The nearest place outside this package on the stack."""
-    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  the fast way, documented in `sys`
+    """The nearest place outside this package on the stack, which has no frames of what is compiled."""
+    frame = sys._getframe(0)  # pyright: ignore[reportPrivateUsage]  the fast way, documented in `sys`
     while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
         if frame.f_code.co_filename.startswith(_PROGRAM):
             break

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from async_mysqlpool import __version__
+from async_mysqlpool import __version__, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,4 +118,4 @@ def test_without_typer_and_rich_it_says_what_to_install():
 def test_the_console_script_knows_its_version():
     script = Path(sys.executable).with_name("async-mysqlpool")
     result = subprocess.run([script, "version"], capture_output=True, text=True, timeout=60, check=False)
-    assert result.stdout.strip() == __version__
+    assert result.stdout.strip() == f"{__version__} ({'compiled' if compiled else 'pure Python'})"
