@@ -3,6 +3,10 @@
 The driver's protocol and the object that it writes to are its own as ever; in front of the one, and instead of the
 other, stands the wire. It hands on what is the driver's and keeps what answers commands of the pool's own. Such
 commands can be held back ("corked") to travel with the driver's next one.
+
+A statement can also be asked past the driver (`ask`). To everything else it is one of the driver's; only its reply is
+kept back until it is whole, for whoever asked. As soon as it turns out to be more than one plain result, the driver
+gets what was kept, and the rest as it comes.
 """
 
 from __future__ import annotations
@@ -20,12 +24,14 @@ from async_mysqlpool.wire.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from async_mysqlpool.wire.outgoing import OnDone
+    from async_mysqlpool.wire.outgoing import Buffer, OnDone
 
 __all__ = ["BufferedWire", "Output", "StreamWire", "TransportWire", "abort", "say_goodbye"]
 
 
 _QUERY, _PING = bytes((packets.COM_QUERY,)), bytes((packets.COM_PING,))
+_MOST_KEPT = 1 << 20  # bytes of a reply that are kept back until it is whole
+_NO_RESULT_SET = {packets.OK, packets.LOCAL_INFILE, packets.ERR}
 
 
 class TransportWire(Wire):
@@ -41,7 +47,7 @@ class TransportWire(Wire):
         stirred: something else was sent since `begin` than statements that surely leave the current schema alone.
     """
 
-    __slots__ = ("_held", "_inner", "_transport", "output", "stirred")
+    __slots__ = ("_answer", "_held", "_inner", "_kept", "_transport", "output", "stirred")
 
     def __init__(
         self,
@@ -54,6 +60,8 @@ class TransportWire(Wire):
         self._transport = transport
         self._inner: Any = transport.get_protocol()
         self._held = b""
+        self._answer: asyncio.Future[Buffer | None] | None = None
+        self._kept = bytearray()  # what has come of the answer
         self.stirred = False
         self.output = Output(writer, self)
         if self.doubt is None:
@@ -71,6 +79,57 @@ class TransportWire(Wire):
         if self._held:
             data, self._held = self._held + data, b""
         self._transport.write(data)
+
+    def ask(self, statement: bytes, answer: asyncio.Future[Buffer | None]) -> None:
+        """Write a statement for somebody who reads the reply instead of the driver. Nothing else may be under way.
+
+        Args:
+            statement: its packet, a whole one.
+            answer: gets the reply when it is whole, if it begins as a result set does and is no longer than 1 MB. If
+                not, or where another result is still to come, it gets None: the driver has what has come, and has to
+                read it in its own way.
+        """
+        self._answer = answer
+        self.write(statement)
+
+    def forget(self) -> None:
+        """Nobody waits for the answer any more: what has come of it, and what comes, is the driver's."""
+        if self._answer is not None:
+            self._yield_answer(self._kept)
+
+    def _keep_reply(self, data: Buffer) -> None:
+        """More of the reply to a statement that was asked."""
+        if self._kept:
+            self._kept += data
+            data = self._kept
+        if self._is_not_plain(data):
+            self._yield_answer(data)
+        elif self.due:
+            self._kept = data if isinstance(data, bytearray) else bytearray(data)
+        else:
+            self._answered(data)
+
+    def _is_not_plain(self, data: Buffer) -> bool:
+        """Whether a reply that begins so, or is this, has to be read by the driver."""
+        if len(data) > packets.HEADER and data[packets.HEADER] in _NO_RESULT_SET:
+            return True
+        more = self.due and self.status & packets.SERVER_MORE_RESULTS_EXISTS
+        return bool(more) or len(data) > _MOST_KEPT or self.doubt is not None
+
+    def _yield_answer(self, data: Buffer) -> None:
+        """The driver has to read it."""
+        self._answered(None)
+        if data:
+            self.give(data)
+
+    def _answered(self, reply: Buffer | None) -> None:
+        answer, self._answer, self._kept = self._answer, None, bytearray()
+        if answer is not None and not answer.done():
+            answer.set_result(reply)
+
+    def give(self, data: Buffer) -> None:
+        """Let the driver have bytes that were kept from it, as if they came just now."""
+        self._inner.data_received(bytes(data))
 
     def _weigh(self, data: bytes) -> None:
         """Of a statement's text only what makes more work is believed."""
@@ -116,11 +175,13 @@ class TransportWire(Wire):
 
     def eof_received(self) -> bool | None:
         """The server hung up: the driver learns of it in its own way."""
+        self.forget()
         self.end(ConnectionResetError("the server closed the connection"))
         return cast("bool | None", self._inner.eof_received())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        self.forget()
         self.end(exc)
         self._inner.connection_lost(exc)
 
@@ -143,8 +204,12 @@ class StreamWire(TransportWire, asyncio.Protocol):
         ours = self.received(data, 0, len(data))
         if ours:
             data = data[ours:]
-        if data:
+        if not data:
+            return
+        if self._answer is None:
             self._inner.data_received(data)
+        else:
+            self._keep_reply(data)
 
 
 class BufferedWire(TransportWire, asyncio.BufferedProtocol):
@@ -163,14 +228,30 @@ class BufferedWire(TransportWire, asyncio.BufferedProtocol):
         """That many have come."""
         inner = self._inner
         start = inner.length
-        ours = self.received(inner.buffer, start, start + nbytes)
-        if ours:
+        end = start + nbytes
+        ours = self.received(inner.buffer, start, end)
+        asked = self._answer is not None
+        if ours or asked:
             if inner.pos != start:
                 self.distrust("the driver had not read all of an earlier reply")
-            inner.length = inner.pos = start + ours
+            reply = inner.buffer[start + ours : end] if asked else b""
+            inner.length = inner.pos = end if asked else start + ours
+            if reply:
+                self._keep_reply(reply)
+                return
             nbytes -= ours
-        if nbytes:
+        if nbytes and not asked:
             inner.buffer_updated(nbytes)
+
+    def give(self, data: Buffer) -> None:
+        """Into its buffer, in as many parts as it has room for."""
+        rest = memoryview(data)
+        while rest:
+            room = memoryview(self._inner.get_buffer(len(rest)))
+            step = min(len(room), len(rest))
+            room[:step] = rest[:step]
+            self._inner.buffer_updated(step)
+            rest = rest[step:]
 
 
 class Output:
