@@ -41,6 +41,7 @@ class Options(TypedDict, total=False):
     validation_timeout: float
     reset: Reset
     pipelining: bool | None
+    read_results: bool
     kill_on_cancel: bool
     hold_warning: float | None
     session_variables: Mapping[str, Variable]
@@ -82,6 +83,8 @@ class PoolConfig:
             clean ("auto"); only ROLLBACK ("rollback"); or nothing ("none").
         pipelining: whether a reset may be written before the replies to others have come, so that it costs no time:
             None: where that was tried and works; True or False: as told.
+        read_results: read plain results of known statements past the driver, which is faster and looks the same; False:
+            the driver reads everything.
         kill_on_cancel: stop the statement of a cancelled borrower on the server.
         hold_warning: warn when one borrower holds a connection for longer; None: never.
         session_variables: set on every new connection and restored by every session reset.
@@ -116,6 +119,7 @@ class PoolConfig:
     validation_timeout: float = 1.0
     reset: Reset = "session"
     pipelining: bool | None = None
+    read_results: bool = True
     kill_on_cancel: bool = True
     hold_warning: float | None = None
     session_variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
@@ -204,6 +208,7 @@ _FIELDS: dict[str, _Check] = {
     "validation_timeout": _POSITIVE_SECONDS,
     "reset": ('"session", "auto", "rollback" or "none"', lambda v: isinstance(v, str) and v in get_args(Reset)),
     "pipelining": _or_none(_FLAG),
+    "read_results": _FLAG,
     "kill_on_cancel": _FLAG,
     "hold_warning": _or_none(_POSITIVE_SECONDS),
     "session_variables": ("a mapping of names to plain values", lambda v: isinstance(v, Mapping)),
@@ -235,7 +240,7 @@ _TEXT_FIELDS = {
     "charset",
     "collation",
 }
-_FLAG_FIELDS = {"pipelining", "kill_on_cancel", "pooling", "autocommit", "ssl"}
+_FLAG_FIELDS = {"pipelining", "read_results", "kill_on_cancel", "pooling", "autocommit", "ssl"}
 _OBJECT_FIELDS = {"session_variables", "on_connect", "observers", "connect_args"}
 # Names that users of other pools and drivers type from memory, and ours for each.
 _ALIASES = {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.connection.baseline import Baseline
     from async_mysqlpool.drivers.base import Connected
+    from async_mysqlpool.drivers.results import StatementReader
 
 __all__ = ["Block", "Entry", "Site", "State", "caller", "site_text"]
 
@@ -103,6 +104,7 @@ class Entry:
         raw: the driver's connection; None while it is being opened.
         wire: what is known of what went over it, and the way past the driver.
         peer: the server's end of it, if it has an address.
+        reader: reads results past the driver; None where the driver reads everything.
         pipelines: commands of the pool's own may go out before the replies to others have come.
         killable: the connection's id is the server's own, so a KILL of it stops this one and no other.
         baseline: the session state that every borrower must find.
@@ -139,6 +141,7 @@ class Entry:
         "peer",
         "pipelines",
         "raw",
+        "reader",
         "released_at",
         "reset_error",
         "site",
@@ -155,6 +158,7 @@ class Entry:
     def __init__(self, now: float) -> None:
         self.raw: Any = None
         self.wire: Connected = Unseen()
+        self.reader: StatementReader | None = None
         self.pipelines = False
         self.killable = True
         self.baseline: Baseline | None = None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from async_mysqlpool.connection import session
 from async_mysqlpool.connection.baseline import ResetRefusedError, Wishes, learn, resets_all
 from async_mysqlpool.drivers.base import ConnectParams, is_disconnect, is_server_full, is_unavailable
+from async_mysqlpool.drivers.results import Shapes
 from async_mysqlpool.errors import ConnectError, ServerFullError, ServerUnavailableError
 from async_mysqlpool.wire.reads import is_harmless
 from async_mysqlpool.wire.unseen import Unseen
@@ -120,6 +121,7 @@ class Connector:
             set_names(config),
         )
         self._proved: dict[str, bool] = {}  # server -> whether it answers commands that are written together in order
+        self._shapes = Shapes()
         self._told_id = False
         self.resets = True  # False once it is known that sessions cannot be reset
         if not driver.resets:
@@ -190,6 +192,8 @@ class Connector:
                 raise ResetRefusedError("what goes over this connection cannot be listened to, compressed for instance")
         else:
             entry.wire = wire
+            if self._config.read_results:
+                entry.reader = self._driver.reader(entry.raw, wire, self._shapes)
             entry.baseline = await learn(self._driver, entry.raw, wire, self._wishes)
             self._check_id(entry, entry.baseline)
             entry.pipelines = await self._pipelines(entry, entry.baseline.server)
@@ -271,7 +275,7 @@ class Connector:
         if entry.raw is not None:
             entry.wire.abort()
             self.cut(entry.raw)
-        entry.wire, entry.baseline = Unseen(), None
+        entry.wire, entry.reader, entry.baseline = Unseen(), None, None
 
     def cut(self, raw: Any) -> None:
         """Close a driver's socket, whatever the driver makes of that."""

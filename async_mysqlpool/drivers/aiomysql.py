@@ -1,7 +1,8 @@
 """aiomysql.
 
 Private parts used besides the family's, seen in 0.3.2: `Connection._connect`, `._reader`, `._writer`,
-`_ContextManager._coro`, `StreamReader._buffer`; for logging in also those that `login.oversee` names.
+`_ContextManager._coro`, `StreamReader._buffer`; for logging in also those that `login.oversee` names, and for reading
+results those of `AiomysqlReader`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import aiomysql  # pyright: ignore[reportMissingTypeStubs]  it has none
-from pymysql.err import InternalError, MySQLError
+from aiomysql.connection import MySQLResult  # pyright: ignore[reportMissingTypeStubs]
+from pymysql.err import InternalError, MySQLError, OperationalError
 
 from async_mysqlpool.drivers.family import PyMySQLFamily
 from async_mysqlpool.drivers.login import Names, login_of, oversee
-from async_mysqlpool.wire.transport import abort
+from async_mysqlpool.drivers.results import StatementReader, are_original
+from async_mysqlpool.drivers.rows import rows_of
+from async_mysqlpool.wire.packets import CLIENT_DEPRECATE_EOF
+from async_mysqlpool.wire.transport import StreamWire, abort
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
-    from async_mysqlpool.drivers.base import ConnectParams, Driver
+    from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
+    from async_mysqlpool.drivers.results import Rows, Shape, Shapes
+    from async_mysqlpool.wire.wire import Buffer
 
 
 def _transport(raw: Any) -> asyncio.Transport | None:
@@ -99,6 +107,97 @@ class AiomysqlDriver(PyMySQLFamily):
         if transport is not None:
             abort(transport)
         raw._writer = raw._reader = None
+
+    def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
+        """For its own connections, as long as nobody had changed them when this file was loaded."""
+        if _ORIGINAL is None or type(raw) is not _CONNECTION or not isinstance(wire, StreamWire):
+            return None
+        eof_follows = not self.capabilities(raw) & CLIENT_DEPRECATE_EOF
+        return AiomysqlReader(raw, wire, shapes, eof_follows) if eof_follows else None
+
+
+_CONNECTION: Any = aiomysql.Connection
+_PLAIN: Any = aiomysql.Cursor
+_DICTIONARY: Any = aiomysql.DictCursor
+_RESULT: Any = MySQLResult
+
+
+def _methods() -> tuple[Any, ...]:
+    """Those that somebody may have replaced to see statements or rows."""
+    return (
+        _PLAIN.execute, _PLAIN._query, _PLAIN._do_get_result, _PLAIN.fetchone, _PLAIN.fetchmany, _PLAIN.fetchall,
+        _CONNECTION.query, _CONNECTION.cursor, _CONNECTION._execute_command, _CONNECTION._read_query_result,
+        _CONNECTION._read_packet, _CONNECTION._write_bytes, _RESULT.read, _RESULT._read_rowdata_packet,
+        _RESULT._read_row_from_packet,
+    )  # fmt: skip
+
+
+def _dictionary_methods() -> tuple[Any, ...]:
+    return (
+        _DICTIONARY.execute, _DICTIONARY._query, _DICTIONARY._do_get_result, _DICTIONARY._conv_row,
+        _DICTIONARY.fetchone, _DICTIONARY.fetchmany, _DICTIONARY.fetchall,
+    )  # fmt: skip
+
+
+_ORIGINAL = _methods() if are_original(_methods()) else None
+_ORIGINAL_DICTIONARY = _dictionary_methods() if are_original(_dictionary_methods()) else None
+_OVERRIDES = frozenset(("query", "cursor", "_execute_command", "_read_query_result", "_read_packet", "_write_bytes"))
+_SERVER_LOST = 2013
+
+
+class AiomysqlReader(StatementReader):
+    """Reads rows here: the driver makes an object of each packet."""
+
+    __slots__ = ()
+
+    def is_ready(self, dictionary: bool) -> bool:
+        """Also nobody wants to have statements in the log."""
+        raw, wire = self.raw, self.wire
+        writer, result, own = raw._writer, raw._result, raw.__dict__
+        if writer is not wire.output or writer.is_closing() or wire.due or wire.doubt is not None:
+            return False
+        if result is not None and (result.has_next or result.unbuffered_active):
+            return False
+        if raw._echo or not raw.use_unicode or raw._reader._buffer:
+            return False
+        if dictionary and (_dictionary_methods() != _ORIGINAL_DICTIONARY or _DICTIONARY.dict_type is not dict):
+            return False
+        return _methods() == _ORIGINAL and not any(name in own for name in _OVERRIDES)
+
+    def decoders(self) -> Mapping[int, Any]:
+        """Of the connection."""
+        decoders: Mapping[int, Any] = self.raw.decoders
+        return decoders
+
+    def kind(self, args: tuple[Any, ...]) -> bool | None:
+        """One class, or none at all for that of the connection."""
+        wanted = args[0] if args else self.raw.cursorclass
+        return False if wanted is _PLAIN else True if wanted is _DICTIONARY else None
+
+    def cursor(self, args: tuple[Any, ...]) -> Any:
+        """The driver's cursor."""
+        return driver.new_cursor(self.raw, args, {})
+
+    def rows(self, shape: Shape, reply: Buffer, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
+        """One after the other."""
+        return rows_of(bytes(reply), at, sequence, shape.converters)
+
+    def check_open(self) -> None:
+        """Without this, the driver would stumble over the parts that are gone."""
+        if self.raw._reader is None:
+            raise OperationalError(_SERVER_LOST, "Lost connection to MySQL server during query")
+
+    def install(self, cursor: Any, shape: Shape, rows: Rows, number: int, query: str) -> None:
+        """Properties are in front of most of these, so here are the attributes behind them."""
+        cursor._result, cursor._rows, cursor._executed, cursor._last_executed = shape.result, rows, query, query
+        cursor._description, cursor._rowcount = shape.result.description, len(rows)
+        cursor._lastrowid, cursor._rownumber = shape.result.insert_id, number
+        if type(cursor) is _DICTIONARY:
+            cursor._fields = shape.names
+
+    def close(self, cursor: Any) -> None:
+        """As its own `close` leaves it."""
+        cursor._connection = None
 
 
 driver: Driver = AiomysqlDriver()

@@ -2,7 +2,7 @@
 
 Private parts used besides the family's, seen in 0.2.18: `Connection._transport`, `._proto` (`length`, `pos`),
 `._stream_broken`, `._stmt_cache`, `._unpreparable`, `._client_flag`; for logging in also those that `login.oversee`
-names.
+names, and for reading results those of `AsyncmyReader`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,23 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from asyncmy import protocol
 from asyncmy.connection import Connection
-from asyncmy.cursors import SSCursor
+from asyncmy.cursors import Cursor, DictCursor, SSCursor
 from asyncmy.errors import InternalError, MySQLError
 
 from async_mysqlpool.drivers.family import PyMySQLFamily
 from async_mysqlpool.drivers.login import Names, login_of, oversee
+from async_mysqlpool.drivers.results import StatementReader, are_original
 from async_mysqlpool.wire.transport import BufferedWire, abort
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
-    from async_mysqlpool.drivers.base import ConnectParams, Driver
+    from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
+    from async_mysqlpool.drivers.results import Rows, Shape, Shapes
+    from async_mysqlpool.wire.wire import Buffer
 
 _NAMES = Names("_client_flag", "_auth_plugin_name", "read_packet", attrgetter("_transport"))
 
@@ -98,6 +103,99 @@ class AsyncmyDriver(PyMySQLFamily):
         if transport is not None:
             abort(transport)
         raw.close()
+
+    def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
+        """For its own connections, as long as nobody had changed them when this file was loaded."""
+        if _ORIGINAL is None or type(raw) is not _CONNECTION or not isinstance(wire, BufferedWire):
+            return None
+        return AsyncmyReader(raw, wire, shapes, eof_follows=not raw._deprecate_eof)
+
+
+_CONNECTION: Any = Connection
+_DICTIONARY: Any = DictCursor
+
+
+def _methods() -> tuple[Any, ...]:
+    """Those that somebody may have replaced to see statements or rows; the cursor itself cannot be changed."""
+    return (
+        _CONNECTION.query, _CONNECTION.cursor, _CONNECTION._execute_command, _CONNECTION._read_query_result,
+        _CONNECTION.read_packet, _CONNECTION._write_bytes,
+    )  # fmt: skip
+
+
+def _dictionary_methods() -> tuple[Any, ...]:
+    return (
+        _DICTIONARY.execute, _DICTIONARY._query, _DICTIONARY._do_get_result, _DICTIONARY._conv_row,
+        _DICTIONARY.fetchone, _DICTIONARY.fetchmany, _DICTIONARY.fetchall,
+    )  # fmt: skip
+
+
+_ORIGINAL = _methods() if are_original(_methods()) else None
+_ORIGINAL_DICTIONARY = _dictionary_methods() if are_original(_dictionary_methods()) else None
+_OVERRIDES = frozenset(("query", "cursor", "_execute_command", "_read_query_result", "read_packet", "_write_bytes"))
+
+
+_protocol: Any = protocol
+_parse = _protocol.parse_rows_from_buffer
+
+
+class AsyncmyReader(StatementReader):
+    """Reads with the driver's own parser of rows."""
+
+    __slots__ = ()
+
+    def is_ready(self, dictionary: bool) -> bool:
+        """Also nobody is to be told of statements, prepares them or limits the time for their replies."""
+        raw, wire = self.raw, self.wire
+        transport, result, own = raw._transport, raw._result, raw.__dict__
+        if transport is not wire.output or transport.is_closing() or wire.due or wire.doubt is not None:
+            return False
+        if result is not None and (result.has_next or result.unbuffered_active):
+            return False
+        if raw._query_callback is not None or raw._echo or raw._stmt_cache_size or raw._read_timeout:
+            return False
+        if not (raw._connected and raw._use_unicode and raw._proto.length == raw._proto.pos):
+            return False
+        if dictionary and (_dictionary_methods() != _ORIGINAL_DICTIONARY or _DICTIONARY.dict_type is not dict):
+            return False
+        return _methods() == _ORIGINAL and not any(name in own for name in _OVERRIDES)
+
+    def decoders(self) -> Mapping[int, Any]:
+        """Of the connection."""
+        decoders: Mapping[int, Any] = self.raw._decoders
+        return decoders
+
+    def kind(self, args: tuple[Any, ...]) -> bool | None:
+        """One class, or none at all for that of the connection."""
+        wanted = (args[0] if args else None) or self.raw._cursor_cls
+        return False if wanted is Cursor else True if wanted is _DICTIONARY else None
+
+    def cursor(self, args: tuple[Any, ...]) -> Any:
+        """The driver's cursor."""
+        return self.raw.cursor(*args)
+
+    def rows(self, shape: Shape, reply: Buffer, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
+        """In one go."""
+        rows: list[tuple[Any, ...]] = []
+        at, sequence = _parse(reply, at, len(reply), shape.converters, sequence, rows, not self._eof_follows)
+        return rows, at, sequence
+
+    def note_status(self, status: int) -> None:
+        """It is only looked at where it stands in an OK packet."""
+        if status and not self._eof_follows:
+            self.raw.server_status = status
+
+    def install(self, cursor: Any, shape: Shape, rows: Rows, number: int, query: str) -> None:
+        """All of them are attributes that can be set."""
+        cursor._result, cursor._rows, cursor._executed = shape.result, rows, query
+        cursor.description, cursor.rowcount = shape.result.description, len(rows)
+        cursor.lastrowid, cursor.rownumber = shape.result.insert_id, number
+        if type(cursor) is _DICTIONARY:
+            cursor._fields = shape.names
+
+    def close(self, cursor: Any) -> None:
+        """As its own `close` leaves it."""
+        cursor.connection = None
 
 
 driver: Driver = AsyncmyDriver()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
 
+    from async_mysqlpool.drivers.results import Shapes, StatementReader
     from async_mysqlpool.wire.packets import Command
 
 
@@ -155,6 +156,10 @@ class Driver(Protocol):
 
     def is_heard(self, raw: Any, wire: Connected) -> bool:
         """Whether the driver still talks through that wire: some open another connection by themselves."""
+        ...
+
+    def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
+        """What reads the results of statements past the driver; None if that is not possible for this connection."""
         ...
 
     def encode(self, raw: Any, commands: Sequence[Command]) -> bytes:

@@ -113,6 +113,10 @@ class PublicDriver:
         """Nor is what it does by itself."""
         return True
 
+    def reader(self, raw: Any, wire: object, shapes: object) -> None:
+        """The driver reads everything."""
+        return
+
     def encode(self, raw: Any, commands: object) -> bytes:
         """Nothing is sent past the driver."""
         return b""

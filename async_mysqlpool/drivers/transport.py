@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from async_mysqlpool.drivers.base import Connected
+    from async_mysqlpool.drivers.results import Shapes, StatementReader
     from async_mysqlpool.wire.packets import Command
 
 
@@ -57,6 +58,10 @@ class TransportDriver(ABC):
             return True  # closed, and no other one opened
         holder, attribute = self.output(raw)
         return wire.is_of(getattr(holder, attribute))
+
+    def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
+        """The driver reads everything itself, unless its file says otherwise."""
+        return None
 
     def local_port(self, raw: Any) -> int | None:
         """From the socket's own address."""

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from async_mysqlpool.connection.entry import caller
+from async_mysqlpool.drivers.stand_in import stand_in
 from async_mysqlpool.lease.guard import Guarded, guarded
 from async_mysqlpool.lease.held import Held
 from async_mysqlpool.lease.transaction import refuse_in_block, transaction
@@ -53,7 +54,8 @@ class PooledConnection(Held):
     def cursor(self, *args: Any, **kwargs: Any) -> PooledCursor:
         """A cursor; the arguments are the driver's. Use it with `async with`, or await it, or as it is."""
         entry = self._entry or self._held
-        return PooledCursor(self, self._owner.driver.new_cursor(entry.raw, args, kwargs))
+        target = None if entry.reader is None or kwargs else stand_in(entry.reader, args)
+        return PooledCursor(self, target or self._owner.driver.new_cursor(entry.raw, args, kwargs))
 
     async def begin(self) -> None:
         """Start a transaction. In a transaction block: refused, as are the next two."""

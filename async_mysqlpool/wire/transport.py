@@ -91,6 +91,8 @@ class TransportWire(Wire):
         """
         self._answer = answer
         self.write(statement)
+        if self.lost:  # some transports do not say it twice
+            self.forget()
 
     def forget(self) -> None:
         """Nobody waits for the answer any more: what has come of it, and what comes, is the driver's."""

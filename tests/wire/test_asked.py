@@ -275,6 +275,13 @@ def test_whatever_is_not_understood_is_given_to_the_driver_as_it_came(line: Line
     assert (line.reply, bytes(line.driver.seen)) == (None, REPLY + more)
 
 
+def test_a_statement_that_nobody_can_answer_is_the_drivers(line: Line) -> None:
+    line.wire.eof_received()
+    line.ask(STATEMENT)
+    assert line.reply is None
+    assert line.wire.due == 1
+
+
 def test_what_was_read_and_is_given_back_comes_to_the_driver_as_ever(line: Line) -> None:
     line.ask(STATEMENT)
     line.hear(REPLY)

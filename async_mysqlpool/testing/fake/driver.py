@@ -76,6 +76,10 @@ class FakeDriver:
         """It never reconnects."""
         return True
 
+    def reader(self, raw: FakeConnection, wire: object, shapes: object) -> None:
+        """Nothing is read past it."""
+        return
+
     def encode(self, raw: FakeConnection, commands: Sequence[Command]) -> bytes:
         """One line each."""
         return b"\n".join(bytes((command.code,)) + command.payload for command in commands)

@@ -1,0 +1,313 @@
+"""Results read by us: a statement that was seen before is asked past its driver, and its rows are made here.
+
+The driver runs a statement in its own way first, and what it made of the column definitions is remembered: their bytes,
+and with which converters it reads each column. From then on the statement is written here, and waited for once; where
+the reply begins with the same bytes, its rows are made with those converters and look as the driver would have made
+them. Any other reply is given to the driver as it came, and the driver's own `execute` goes on from there.
+
+Nothing of this happens where it could be told: on a driver whose methods somebody has replaced, with settings that
+change what is read or want to be told of it, while another result is still to be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from async_mysqlpool.wire import packets as p
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from async_mysqlpool.wire.transport import TransportWire
+    from async_mysqlpool.wire.wire import Buffer
+
+__all__ = ["Rows", "Shape", "Shapes", "StatementReader", "are_original"]
+
+Rows: TypeAlias = "tuple[tuple[Any, ...], ...] | list[dict[str, Any]]"
+
+_MOST_SHAPES = 512  # statements of a pool
+_LONGEST_TEXT = 4096  # characters of one
+_MOST_COLUMNS = 250  # as long as their number fits in one byte
+_PATIENCE = 8  # replies in a row that looked different than expected; then a statement is left to the driver
+
+
+class Shape:
+    """What the result of a statement looks like.
+
+    Attributes:
+        head: the packets of a reply up to the last column definition.
+        sequence: the number of the packet behind them.
+        encoding: of the connection, in which texts are read.
+        decoders: types of columns, and what the driver's table of converters says of them.
+        converters: the driver's own, one for each column.
+        result: the driver's own object for such a result, without rows.
+        names: of the columns, as a cursor has them that gives dicts.
+        packet: the statement as it is without arguments.
+        misses: replies in a row that did not begin with `head`.
+    """
+
+    __slots__ = ("converters", "decoders", "encoding", "head", "misses", "names", "packet", "result", "sequence")
+
+    def __init__(self, text: str, raw: Any, result: Any, decoders: Mapping[int, Any]) -> None:
+        fields: list[Any] = result.fields
+        payloads = [bytes((len(fields),)), *(field.get_all_data() for field in fields)]
+        self.head = b"".join(
+            len(payload).to_bytes(3, "little") + bytes((number & 0xFF,)) + payload
+            for number, payload in enumerate(payloads, 1)
+        )
+        self.sequence = len(payloads) + 1
+        self.encoding: str = raw._encoding
+        self.decoders = tuple({field.type_code: decoders.get(field.type_code) for field in fields}.items())
+        self.converters: tuple[Any, ...] = tuple(result.converters)
+        self.result = _without_rows(result, raw)
+        self.names = _names(fields)
+        self.packet = packet_of(text, self.encoding)
+        self.misses = 0
+
+    def equals(self, other: Shape) -> bool:
+        """Whether both read the same reply in the same way."""
+        return (self.head, self.encoding, self.decoders) == (other.head, other.encoding, other.decoders)
+
+
+def packet_of(text: str, encoding: str) -> bytes | None:
+    """A query, as the drivers encode it; None if it is too long for one packet."""
+    payload = text.encode(encoding, "surrogateescape")
+    if len(payload) >= p.LONGEST - 1:
+        return None
+    return (len(payload) + 1).to_bytes(3, "little") + b"\0\x03" + payload
+
+
+def _without_rows(result: Any, raw: Any) -> Any:
+    blank = result.__class__(raw)
+    blank.connection = None
+    for name in ("insert_id", "warning_count", "message", "field_count", "description", "has_next", "fields"):
+        setattr(blank, name, getattr(result, name))
+    blank.converters = result.converters
+    return blank
+
+
+def _names(fields: Iterable[Any]) -> list[str]:
+    """Of two columns of one name, the second one is called after its table as well."""
+    names: list[str] = []
+    for field in fields:
+        names.append(f"{field.table_name}.{field.name}" if field.name in names else field.name)
+    return names
+
+
+class Shapes:
+    """What the statements of a pool return. Those that were not said for longest are forgotten."""
+
+    def __init__(self) -> None:
+        # True: seen once; nothing is learned of statements that never come again. False: it looks different each time.
+        self._shapes: OrderedDict[str, Shape | bool] = OrderedDict()
+
+    def get(self, text: str) -> Shape | bool | None:
+        """What is known of a statement; None: it was not seen before."""
+        shape = self._shapes.get(text)
+        if shape is not None:
+            self._shapes.move_to_end(text)
+        return shape
+
+    def put(self, text: str, shape: Shape | bool) -> None:
+        """Remember that of a statement."""
+        self._shapes[text] = shape
+        if len(self._shapes) > _MOST_SHAPES:
+            self._shapes.popitem(last=False)
+
+
+class StatementReader(ABC):
+    """Asks statements on one connection.
+
+    Args:
+        raw: the driver's connection.
+        wire: what it talks through.
+        shapes: what is known of statements, shared by all connections of a pool.
+        eof_follows: whether an EOF packet stands between columns and rows.
+    """
+
+    __slots__ = ("_eof_follows", "_shapes", "raw", "wire")
+
+    def __init__(self, raw: Any, wire: TransportWire, shapes: Shapes, eof_follows: bool) -> None:
+        self.raw = raw
+        self.wire = wire
+        self._shapes = shapes
+        self._eof_follows = eof_follows
+
+    # -- set by each driver ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def is_ready(self, dictionary: bool) -> bool:
+        """Whether a statement can be asked now, and nobody could tell.
+
+        Args:
+            dictionary: it is for the cursor that gives dicts.
+        """
+
+    @abstractmethod
+    def decoders(self) -> Mapping[int, Any]:
+        """The driver's table of converters, by type of column."""
+
+    @abstractmethod
+    def kind(self, args: tuple[Any, ...]) -> bool | None:
+        """Which cursor is wanted: False the driver's plain one, True the one that gives dicts, None another one."""
+
+    @abstractmethod
+    def cursor(self, args: tuple[Any, ...]) -> Any:
+        """The driver's cursor."""
+
+    @abstractmethod
+    def rows(self, shape: Shape, reply: Buffer, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
+        """The rows that begin at `at` in packet number `sequence`; where they end, and the number of the next packet.
+
+        Whatever it raises, the driver reads them again and raises what it raises.
+        """
+
+    @abstractmethod
+    def install(self, cursor: Any, shape: Shape, rows: Rows, number: int, query: str) -> None:
+        """Make the driver's cursor look as if it had executed `query` itself, and `number` rows were fetched."""
+
+    @abstractmethod
+    def close(self, cursor: Any) -> None:
+        """Make the driver's cursor a closed one."""
+
+    def note_status(self, status: int) -> None:
+        """What the driver would have remembered of the flags at the end of a result."""
+        return
+
+    def check_open(self) -> None:
+        """Before the driver reads: raise what it would have raised, had the connection been closed meanwhile."""
+        return
+
+    # -- the same for all -----------------------------------------------------------------------------------------
+
+    def find(self, query: object, dictionary: bool) -> Shape | None:
+        """What a statement will return, if it may be asked now."""
+        if type(query) is not str:  # of any other text it is not sure what the driver makes
+            return None
+        shape = self._shapes.get(query)
+        if not isinstance(shape, Shape) or not self.is_ready(dictionary) or shape.encoding != self.raw._encoding:
+            return None
+        decoders = self.decoders()
+        for code, decoder in shape.decoders:
+            if decoders.get(code) is not decoder:
+                return None
+        return shape
+
+    async def ask(self, shape: Shape, statement: bytes) -> tuple[tuple[Any, ...], ...] | None:
+        """Write a statement and read its rows; None if the driver has to, with `read_by_driver`."""
+        raw, wire = self.raw, self.wire
+        answer: asyncio.Future[Buffer | None] = raw._loop.create_future()
+        wire.ask(statement, answer)
+        try:
+            reply = await answer
+        except BaseException as exc:
+            wire.forget()
+            if isinstance(exc, asyncio.CancelledError):
+                raw._close_on_cancel()
+            raise
+        if reply is None:
+            return None
+        rows = self._read(shape, reply)
+        if rows is None:
+            wire.give(reply)
+            return None
+        raw._result = shape.result
+        raw._affected_rows = len(rows)
+        shape.misses = 0
+        return tuple(rows)
+
+    def _read(self, shape: Shape, reply: Buffer) -> list[tuple[Any, ...]] | None:
+        """The rows of a whole reply, if it is as expected: the same columns, no warnings, no error, nothing more."""
+        if not reply.startswith(shape.head):
+            return None
+        at, sequence = len(shape.head), shape.sequence
+        try:
+            if self._eof_follows:
+                if reply[at] != 5 or reply[at + p.HEADER] != p.EOF:
+                    return None
+                at += p.HEADER + 5
+                sequence += 1
+            rows, at, sequence = self.rows(shape, reply, at, sequence & 0xFF)
+            status = _ending(reply, at, sequence, self._eof_follows)
+        except Exception:  # noqa: BLE001  the driver says it in its own words
+            return None
+        if status is None:
+            return None
+        self.note_status(status)
+        return rows
+
+    async def read_by_driver(self, cursor: Any, query: str, args: Any) -> Any:
+        """The driver's own `execute`, from where the statement has been sent already."""
+        raw = self.raw
+
+        async def sent(command: int, sql: object) -> None:
+            del raw._execute_command
+            self.check_open()
+            raw._result = None
+            raw._next_seq_id = 1
+
+        raw._execute_command = sent
+        try:
+            result = await cursor.execute(query, args)
+        finally:
+            raw.__dict__.pop("_execute_command", None)
+        self._missed(query)
+        return result
+
+    def _missed(self, query: str) -> None:
+        shape = self._shapes.get(query)
+        if isinstance(shape, Shape):
+            shape.misses += 1
+            if shape.misses > _PATIENCE:
+                self._shapes.put(query, False)
+
+    def learn(self, query: object, dictionary: bool) -> None:
+        """The driver has just executed this statement."""
+        result = self.raw._result
+        if result is None or result.description is None or type(query) is not str:
+            return
+        known = self._shapes.get(query)
+        if known is None and len(query) <= _LONGEST_TEXT:
+            self._shapes.put(query, True)
+        if not known or not self.is_ready(dictionary) or result.field_count > _MOST_COLUMNS:
+            return
+        shape = Shape(query, self.raw, result, self.decoders())
+        if isinstance(known, Shape):
+            if shape.equals(known):
+                return
+            shape.misses = known.misses
+        self._shapes.put(query, shape)
+
+
+def _ending(reply: Buffer, at: int, sequence: int, eof_follows: bool) -> int | None:
+    """The flags with which a reply ends there, if it says nothing else and no other result follows."""
+    length = reply[at] | reply[at + 1] << 8 | reply[at + 2] << 16
+    if at + p.HEADER + length != len(reply) or reply[at + 3] != sequence or reply[at + 4] != p.EOF:
+        return None
+    if eof_follows:
+        warnings, status = at + 5, at + 7
+    elif reply[at + 5] or reply[at + 6]:
+        return None
+    else:
+        status, warnings = at + 7, at + 9
+    if reply[warnings] or reply[warnings + 1] or reply[status] & p.SERVER_MORE_RESULTS_EXISTS:
+        return None
+    return reply[status] | reply[status + 1] << 8
+
+
+def are_original(functions: Iterable[Callable[..., Any]]) -> bool:
+    """Whether all of these are what their module defines, and none was put there by somebody else."""
+    return all(map(_is_original, functions))
+
+
+def _is_original(function: Any) -> bool:
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    if isinstance(function, FunctionType):
+        # What stands in for another function may borrow its names, but not its code.
+        return module is not None and function.__code__.co_filename == module.__file__
+    return type(function).__name__ == "cython_function_or_method" and hasattr(module, "__file__")
