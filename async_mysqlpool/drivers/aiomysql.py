@@ -22,7 +22,7 @@ from async_mysqlpool.wire.transport import StreamWire, abort
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
     from async_mysqlpool.drivers.results import Rows, Shape, Shapes
@@ -126,6 +126,7 @@ def _methods() -> tuple[Any, ...]:
     """Those that somebody may have replaced to see statements or rows."""
     return (
         _PLAIN.execute, _PLAIN._query, _PLAIN._do_get_result, _PLAIN.fetchone, _PLAIN.fetchmany, _PLAIN.fetchall,
+        _PLAIN.mogrify, _PLAIN._escape_args,
         _CONNECTION.query, _CONNECTION.cursor, _CONNECTION._execute_command, _CONNECTION._read_query_result,
         _CONNECTION._read_packet, _CONNECTION._write_bytes, _RESULT.read, _RESULT._read_rowdata_packet,
         _RESULT._read_row_from_packet,
@@ -162,7 +163,12 @@ class AiomysqlReader(StatementReader):
             return False
         if dictionary and (_dictionary_methods() != _ORIGINAL_DICTIONARY or _DICTIONARY.dict_type is not dict):
             return False
-        return _methods() == _ORIGINAL and not any(name in own for name in _OVERRIDES)
+        return _methods() == _ORIGINAL and own.keys().isdisjoint(_OVERRIDES)
+
+    def literal(self) -> Callable[[Any], str]:
+        """There is but one."""
+        escape: Callable[[Any], str] = self.raw.escape
+        return escape
 
     def decoders(self) -> Mapping[int, Any]:
         """Of the connection."""

@@ -22,7 +22,7 @@ from async_mysqlpool.wire.transport import BufferedWire, abort
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
     from async_mysqlpool.drivers.results import Rows, Shape, Shapes
@@ -158,7 +158,12 @@ class AsyncmyReader(StatementReader):
             return False
         if dictionary and (_dictionary_methods() != _ORIGINAL_DICTIONARY or _DICTIONARY.dict_type is not dict):
             return False
-        return _methods() == _ORIGINAL and not any(name in own for name in _OVERRIDES)
+        return _methods() == _ORIGINAL and own.keys().isdisjoint(_OVERRIDES)
+
+    def literal(self) -> Callable[[Any], str]:
+        """Knows the connection's own encoders."""
+        literal: Callable[[Any], str] = self.raw.literal
+        return literal
 
     def decoders(self) -> Mapping[int, Any]:
         """Of the connection."""

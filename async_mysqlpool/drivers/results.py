@@ -16,12 +16,12 @@ import sys
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from async_mysqlpool.wire import packets as p
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from async_mysqlpool.wire.transport import TransportWire
     from async_mysqlpool.wire.wire import Buffer
@@ -149,6 +149,10 @@ class StatementReader(ABC):
         """
 
     @abstractmethod
+    def literal(self) -> Callable[[Any], str]:
+        """The driver's function that makes one of several arguments a part of a statement."""
+
+    @abstractmethod
     def decoders(self) -> Mapping[int, Any]:
         """The driver's table of converters, by type of column."""
 
@@ -197,6 +201,16 @@ class StatementReader(ABC):
             if decoders.get(code) is not decoder:
                 return None
         return shape
+
+    def mogrify(self, query: str, args: Any) -> str:
+        """The statement that the driver's cursor would send."""
+        literal = self.literal()
+        if isinstance(args, (tuple, list)):
+            return query % tuple(map(literal, cast("Sequence[Any]", args)))
+        if isinstance(args, dict):
+            return query % {key: literal(value) for key, value in cast("dict[str, Any]", args).items()}
+        text: str = query % self.raw.escape(args)
+        return text
 
     async def ask(self, shape: Shape, statement: bytes) -> tuple[tuple[Any, ...], ...] | None:
         """Write a statement and read its rows; None if the driver has to, with `read_by_driver`."""

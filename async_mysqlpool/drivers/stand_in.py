@@ -27,7 +27,12 @@ class StandIn:
         dictionary: its rows are dicts.
     """
 
-    # `_shape`, `_rows`, `_number` and `_query` are the last result, as long as the driver's cursor does not have it.
+    # The last result, as long as the driver's cursor does not have it, is one of this shape; None if there is none.
+    _shape: Shape | None
+    _rows: Rows
+    _number: int  # of rows that were fetched
+    _query: str
+
     __slots__ = ("_args", "_closed", "_cursor", "_dictionary", "_number", "_query", "_reader", "_rows", "_shape")
 
     def __init__(self, reader: StatementReader, args: tuple[Any, ...], dictionary: bool) -> None:
@@ -35,10 +40,7 @@ class StandIn:
         self._args = args
         self._dictionary = dictionary
         self._cursor: Any = None
-        self._shape: Shape | None = None
-        self._rows: Rows = ()
-        self._number = 0
-        self._query = ""
+        self._shape = None
         self._closed = False
 
     async def execute(self, query: str, args: Any = None) -> Any:
@@ -49,13 +51,13 @@ class StandIn:
             return await self._execute_by_driver(query, args)
         said, packet = query, shape.packet
         if args is not None:
-            said = self._made().mogrify(query, args)
+            said = reader.mogrify(query, args)
             packet = packet_of(said, shape.encoding)
         if packet is None:
             return await self._execute_by_driver(query, args)
+        self._shape = None
         rows = await reader.ask(shape, packet)
         if rows is None:
-            self._shape = None
             result = await reader.read_by_driver(self._made(), query, args)
             reader.learn(query, self._dictionary)
             return result

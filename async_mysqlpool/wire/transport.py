@@ -31,6 +31,7 @@ __all__ = ["BufferedWire", "Output", "StreamWire", "TransportWire", "abort", "sa
 
 _QUERY, _PING = bytes((packets.COM_QUERY,)), bytes((packets.COM_PING,))
 _MOST_KEPT = 1 << 20  # bytes of a reply that are kept back until it is whole
+_HEADER = packets.HEADER
 _NO_RESULT_SET = {packets.OK, packets.LOCAL_INFILE, packets.ERR}
 
 
@@ -104,19 +105,15 @@ class TransportWire(Wire):
         if self._kept:
             self._kept += data
             data = self._kept
-        if self._is_not_plain(data):
+        size = len(data)
+        if size > _MOST_KEPT or self.doubt is not None or (size > _HEADER and data[_HEADER] in _NO_RESULT_SET):
             self._yield_answer(data)
-        elif self.due:
-            self._kept = data if isinstance(data, bytearray) else bytearray(data)
-        else:
+        elif not self.due:
             self._answered(data)
-
-    def _is_not_plain(self, data: Buffer) -> bool:
-        """Whether a reply that begins so, or is this, has to be read by the driver."""
-        if len(data) > packets.HEADER and data[packets.HEADER] in _NO_RESULT_SET:
-            return True
-        more = self.due and self.status & packets.SERVER_MORE_RESULTS_EXISTS
-        return bool(more) or len(data) > _MOST_KEPT or self.doubt is not None
+        elif self.status & packets.SERVER_MORE_RESULTS_EXISTS:
+            self._yield_answer(data)
+        else:
+            self._kept = data if isinstance(data, bytearray) else bytearray(data)
 
     def _yield_answer(self, data: Buffer) -> None:
         """The driver has to read it."""
@@ -125,7 +122,9 @@ class TransportWire(Wire):
             self.give(data)
 
     def _answered(self, reply: Buffer | None) -> None:
-        answer, self._answer, self._kept = self._answer, None, bytearray()
+        answer, self._answer = self._answer, None
+        if self._kept:
+            self._kept = bytearray()
         if answer is not None and not answer.done():
             answer.set_result(reply)
 
