@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
     from async_mysqlpool.drivers.results import Rows, Shape, Shapes
-    from async_mysqlpool.wire.wire import Buffer
+    from async_mysqlpool.wire.outgoing import Buffer
 
 
 def _transport(raw: Any) -> asyncio.Transport | None:

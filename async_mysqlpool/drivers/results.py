@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from abc import ABC, abstractmethod
 from collections import OrderedDict
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -23,8 +22,8 @@ from async_mysqlpool.wire import packets as p
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from async_mysqlpool.wire.outgoing import Buffer
     from async_mysqlpool.wire.transport import TransportWire
-    from async_mysqlpool.wire.wire import Buffer
 
 __all__ = ["Rows", "Shape", "Shapes", "StatementReader", "are_original"]
 
@@ -120,7 +119,7 @@ class Shapes:
             self._shapes.popitem(last=False)
 
 
-class StatementReader(ABC):
+class StatementReader:
     """Asks statements on one connection.
 
     Args:
@@ -140,44 +139,44 @@ class StatementReader(ABC):
 
     # -- set by each driver ---------------------------------------------------------------------------------------
 
-    @abstractmethod
     def is_ready(self, dictionary: bool) -> bool:
         """Whether a statement can be asked now, and nobody could tell.
 
         Args:
             dictionary: it is for the cursor that gives dicts.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def literal(self) -> Callable[[Any], str]:
         """The driver's function that makes one of several arguments a part of a statement."""
+        raise NotImplementedError
 
-    @abstractmethod
     def decoders(self) -> Mapping[int, Any]:
         """The driver's table of converters, by type of column."""
+        raise NotImplementedError
 
-    @abstractmethod
     def kind(self, args: tuple[Any, ...]) -> bool | None:
         """Which cursor is wanted: False the driver's plain one, True the one that gives dicts, None another one."""
+        raise NotImplementedError
 
-    @abstractmethod
     def cursor(self, args: tuple[Any, ...]) -> Any:
         """The driver's cursor."""
+        raise NotImplementedError
 
-    @abstractmethod
     def rows(self, shape: Shape, reply: Buffer, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
         """The rows that begin at `at` in packet number `sequence`; where they end, and the number of the next packet.
 
         Whatever it raises, the driver reads them again and raises what it raises.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def install(self, cursor: Any, shape: Shape, rows: Rows, number: int, query: str) -> None:
         """Make the driver's cursor look as if it had executed `query` itself, and `number` rows were fetched."""
+        raise NotImplementedError
 
-    @abstractmethod
     def close(self, cursor: Any) -> None:
         """Make the driver's cursor a closed one."""
+        raise NotImplementedError
 
     def note_status(self, status: int) -> None:
         """What the driver would have remembered of the flags at the end of a result."""

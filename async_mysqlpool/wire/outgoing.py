@@ -61,7 +61,9 @@ class Outgoing:
         self._tracked = bool(capabilities & p.CLIENT_SESSION_TRACK)
         self._prefix = b"\0\1" if capabilities & p.CLIENT_QUERY_ATTRIBUTES else b""  # of a query without attributes
         self._harmless = harmless
-        self.status = self.due = self.own_due = 0
+        self.status: int = 0
+        self.due: int = 0
+        self.own_due: int = 0
         self.doubt: str | None = None
         self.spent: str | None = None
         if capabilities & (p.CLIENT_COMPRESS | p.CLIENT_ZSTD_COMPRESSION | p.CLIENT_OPTIONAL_RESULTSET_METADATA):

@@ -4,11 +4,17 @@ from async_mysqlpool.wire.wire cimport Wire
 cdef class TransportWire(Wire):
     cdef public object output
     cdef public bint stirred
-    cdef public object _transport, _inner
+    cdef public object _transport, _inner, _answer
     cdef bytes _held
+    cdef bytearray _kept
 
     cpdef begin(self)
     cpdef write(self, data)
+    cpdef ask(self, bytes statement, answer)
+    cpdef forget(self)
+    cpdef _keep_reply(self, data)
+    cdef _yield_answer(self, data)
+    cdef _answered(self, reply)
     cdef _weigh(self, bytes data)
     cpdef send(self, bytes data, tuple codes, on_done, bint cork=*)
     cpdef flush(self)

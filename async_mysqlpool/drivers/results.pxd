@@ -1,0 +1,22 @@
+cimport cython
+
+
+cdef class Shape:
+    cdef public bytes head
+    cdef public object encoding, result, packet
+    cdef public tuple decoders, converters
+    cdef public list names
+    cdef public int sequence, misses
+
+
+cdef class StatementReader:
+    cdef public object raw, wire, _shapes
+    cdef public bint _eof_follows
+
+    cpdef Shape find(self, query, bint dictionary)
+    @cython.locals(at=Py_ssize_t, sequence=int)
+    cdef _read(self, Shape shape, reply)
+
+
+@cython.locals(length=Py_ssize_t, warnings=Py_ssize_t, status=Py_ssize_t)
+cdef _ending(reply, Py_ssize_t at, int sequence, bint eof_follows)
