@@ -22,7 +22,7 @@ from async_mysqlpool.wire.transport import StreamWire, abort
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
     from async_mysqlpool.drivers.results import Rows, Shape, Shapes
@@ -150,6 +150,7 @@ class AiomysqlReader(StatementReader):
     """Reads rows here: the driver makes an object of each packet."""
 
     __slots__ = ()
+    decoders = "decoders"
 
     def is_ready(self, dictionary: bool) -> bool:
         """Also nobody wants to have statements in the log."""
@@ -169,11 +170,6 @@ class AiomysqlReader(StatementReader):
         """There is but one."""
         escape: Callable[[Any], str] = self.raw.escape
         return escape
-
-    def decoders(self) -> Mapping[int, Any]:
-        """Of the connection."""
-        decoders: Mapping[int, Any] = self.raw.decoders
-        return decoders
 
     def kind(self, args: tuple[Any, ...]) -> bool | None:
         """One class, or none at all for that of the connection."""

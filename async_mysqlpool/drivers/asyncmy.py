@@ -22,7 +22,7 @@ from async_mysqlpool.wire.transport import BufferedWire, abort
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
     from async_mysqlpool.drivers.results import Rows, Shape, Shapes
@@ -143,6 +143,7 @@ class AsyncmyReader(StatementReader):
     """Reads with the driver's own parser of rows."""
 
     __slots__ = ()
+    decoders = "_decoders"
 
     def is_ready(self, dictionary: bool) -> bool:
         """Also nobody is to be told of statements, prepares them or limits the time for their replies."""
@@ -165,11 +166,6 @@ class AsyncmyReader(StatementReader):
         literal: Callable[[Any], str] = self.raw.literal
         return literal
 
-    def decoders(self) -> Mapping[int, Any]:
-        """Of the connection."""
-        decoders: Mapping[int, Any] = self.raw._decoders
-        return decoders
-
     def kind(self, args: tuple[Any, ...]) -> bool | None:
         """One class, or none at all for that of the connection."""
         wanted = (args[0] if args else None) or self.raw._cursor_cls
@@ -186,8 +182,8 @@ class AsyncmyReader(StatementReader):
         return rows, at, sequence
 
     def note_status(self, status: int) -> None:
-        """It is only looked at where it stands in an OK packet."""
-        if status and not self._eof_follows:
+        """None at all are no flags."""
+        if status:
             self.raw.server_status = status
 
     def install(self, cursor: Any, shape: Shape, rows: Rows, number: int, query: str) -> None:

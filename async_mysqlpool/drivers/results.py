@@ -98,25 +98,17 @@ def _names(fields: Iterable[Any]) -> list[str]:
     return names
 
 
-class Shapes:
-    """What the statements of a pool return. Those that were not said for longest are forgotten."""
+class Shapes(OrderedDict[str, "Shape | bool"]):
+    """What the statements of a pool return. Those that were not said for longest are forgotten.
 
-    def __init__(self) -> None:
-        # True: seen once; nothing is learned of statements that never come again. False: it looks different each time.
-        self._shapes: OrderedDict[str, Shape | bool] = OrderedDict()
-
-    def get(self, text: str) -> Shape | bool | None:
-        """What is known of a statement; None: it was not seen before."""
-        shape = self._shapes.get(text)
-        if shape is not None:
-            self._shapes.move_to_end(text)
-        return shape
+    True: seen once; nothing is learned of statements that never come again. False: it looks different each time.
+    """
 
     def put(self, text: str, shape: Shape | bool) -> None:
         """Remember that of a statement."""
-        self._shapes[text] = shape
-        if len(self._shapes) > _MOST_SHAPES:
-            self._shapes.popitem(last=False)
+        self[text] = shape
+        if len(self) > _MOST_SHAPES:
+            self.popitem(last=False)
 
 
 class StatementReader:
@@ -130,6 +122,8 @@ class StatementReader:
     """
 
     __slots__ = ("_eof_follows", "_shapes", "raw", "wire")
+
+    decoders: str  # what the connection calls its table of converters, by type of column
 
     def __init__(self, raw: Any, wire: TransportWire, shapes: Shapes, eof_follows: bool) -> None:
         self.raw = raw
@@ -149,10 +143,6 @@ class StatementReader:
 
     def literal(self) -> Callable[[Any], str]:
         """The driver's function that makes one of several arguments a part of a statement."""
-        raise NotImplementedError
-
-    def decoders(self) -> Mapping[int, Any]:
-        """The driver's table of converters, by type of column."""
         raise NotImplementedError
 
     def kind(self, args: tuple[Any, ...]) -> bool | None:
@@ -179,7 +169,7 @@ class StatementReader:
         raise NotImplementedError
 
     def note_status(self, status: int) -> None:
-        """What the driver would have remembered of the flags at the end of a result."""
+        """What the driver would have remembered of the flags, where they stand in an OK packet."""
         return
 
     def check_open(self) -> None:
@@ -192,10 +182,12 @@ class StatementReader:
         """What a statement will return, if it may be asked now."""
         if type(query) is not str:  # of any other text it is not sure what the driver makes
             return None
-        shape = self._shapes.get(query)
-        if not isinstance(shape, Shape) or not self.is_ready(dictionary) or shape.encoding != self.raw._encoding:
+        shapes, raw = self._shapes, self.raw
+        shape = shapes.get(query)
+        if not isinstance(shape, Shape) or not self.is_ready(dictionary) or shape.encoding != raw._encoding:
             return None
-        decoders = self.decoders()
+        shapes.move_to_end(query)
+        decoders: Mapping[int, Any] = getattr(raw, self.decoders)
         for code, decoder in shape.decoders:
             if decoders.get(code) is not decoder:
                 return None
@@ -211,28 +203,31 @@ class StatementReader:
         text: str = query % self.raw.escape(args)
         return text
 
-    async def ask(self, shape: Shape, statement: bytes) -> tuple[tuple[Any, ...], ...] | None:
-        """Write a statement and read its rows; None if the driver has to, with `read_by_driver`."""
-        raw, wire = self.raw, self.wire
-        answer: asyncio.Future[Buffer | None] = raw._loop.create_future()
-        wire.ask(statement, answer)
-        try:
-            reply = await answer
-        except BaseException as exc:
-            wire.forget()
-            if isinstance(exc, asyncio.CancelledError):
-                raw._close_on_cancel()
-            raise
+    def ask(self, statement: bytes) -> asyncio.Future[Buffer | None]:
+        """Write a statement; what `read` needs is to be awaited, or `give_up` called."""
+        answer: asyncio.Future[Buffer | None] = asyncio.Future(loop=self.raw._loop)
+        self.wire.ask(statement, answer)
+        return answer
+
+    def give_up(self, error: BaseException) -> None:
+        """The answer was not waited for: the connection is what it would be, had the driver waited."""
+        self.wire.forget()
+        if isinstance(error, asyncio.CancelledError):
+            self.raw._close_on_cancel()
+
+    def read(self, shape: Shape, reply: Buffer | None) -> list[tuple[Any, ...]] | None:
+        """The rows of an answer; None if the driver has to read it, with `read_by_driver`."""
         if reply is None:
             return None
         rows = self._read(shape, reply)
         if rows is None:
-            wire.give(reply)
+            self.wire.give(reply)
             return None
+        raw = self.raw
         raw._result = shape.result
         raw._affected_rows = len(rows)
         shape.misses = 0
-        return tuple(rows)
+        return rows
 
     def _read(self, shape: Shape, reply: Buffer) -> list[tuple[Any, ...]] | None:
         """The rows of a whole reply, if it is as expected: the same columns, no warnings, no error, nothing more."""
@@ -251,7 +246,8 @@ class StatementReader:
             return None
         if status is None:
             return None
-        self.note_status(status)
+        if not self._eof_follows:
+            self.note_status(status)
         return rows
 
     async def read_by_driver(self, cursor: Any, query: str, args: Any) -> Any:
@@ -289,7 +285,7 @@ class StatementReader:
             self._shapes.put(query, True)
         if not known or not self.is_ready(dictionary) or result.field_count > _MOST_COLUMNS:
             return
-        shape = Shape(query, self.raw, result, self.decoders())
+        shape = Shape(query, self.raw, result, getattr(self.raw, self.decoders))
         if isinstance(known, Shape):
             if shape.equals(known):
                 return

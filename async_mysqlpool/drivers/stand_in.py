@@ -56,13 +56,22 @@ class StandIn:
         if packet is None:
             return await self._execute_by_driver(query, args)
         self._shape = None
-        rows = await reader.ask(shape, packet)
+        answer = reader.ask(packet)
+        try:
+            reply = await answer
+        except BaseException as exc:
+            reader.give_up(exc)
+            raise
+        rows = reader.read(shape, reply)
         if rows is None:
             result = await reader.read_by_driver(self._made(), query, args)
             reader.learn(query, self._dictionary)
             return result
         self._shape, self._number, self._query = shape, 0, said
-        self._rows = [dict(zip(shape.names, row, strict=False)) for row in rows] if self._dictionary and rows else rows
+        if self._dictionary and rows:
+            self._rows = [dict(zip(shape.names, row, strict=False)) for row in rows]
+        else:
+            self._rows = tuple(rows)
         return len(rows)
 
     async def _execute_by_driver(self, query: str, args: Any) -> Any:

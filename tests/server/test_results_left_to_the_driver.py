@@ -26,9 +26,9 @@ def asked(monkeypatch):
     packets: list[bytes] = []
     ask = StatementReader.ask
 
-    async def noted(self: StatementReader, shape: Any, statement: bytes) -> Any:
+    def noted(self: StatementReader, statement: bytes) -> Any:
         packets.append(statement[5:])
-        return await ask(self, shape, statement)
+        return ask(self, statement)
 
     monkeypatch.setattr(StatementReader, "ask", noted)
     return packets

@@ -132,14 +132,14 @@ async def pair(adapter, params, pools, schema):
 def read(monkeypatch):
     """How many statements were asked past the driver: True for those whose results we have read, False for the rest."""
     counts = Counter()
-    ask = StatementReader.ask
+    read = StatementReader.read
 
-    async def counted(*args):
-        rows = await ask(*args)
+    def counted(*args):
+        rows = read(*args)
         counts[rows is not None] += 1
         return rows
 
-    monkeypatch.setattr(StatementReader, "ask", counted)
+    monkeypatch.setattr(StatementReader, "read", counted)
     return counts
 
 
