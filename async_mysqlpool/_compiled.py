@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MODULES", "is_compiled"]
 
 _FILES = (
+    "wire/reads.py",
     "wire/outgoing.py",
     "wire/wire.py",
     "wire/transport.py",

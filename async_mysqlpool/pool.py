@@ -286,7 +286,7 @@ class ConnectionPool(Queries):
             timeout = self._config.queue_timeout
         else:
             check_timeout(timeout)
-        return Acquire(self, timeout, site or caller())
+        return Acquire(self, timeout, site or caller(1))
 
     def release(self, connection: PooledConnection) -> None:
         """Give a connection back. Harmless when it went back before.

@@ -190,7 +190,9 @@ class Flow:
         """Whether its borrower has left it in a state from which no reset leads back."""
         if wire.due or self.driver.has_unread(entry.raw):
             return "unread result"
-        if wire.doubt is not None or wire.spent is not None or not self.driver.is_heard(entry.raw, wire):
+        if wire.doubt is not None or wire.spent is not None:
+            return "not restorable"
+        if (entry.exposed or wire.lost) and not self.driver.is_heard(entry.raw, wire):
             return "not restorable"
         if entry.exposed and self.driver.is_dead(entry.raw):
             return "broken"  # closed by the borrower itself

@@ -7,4 +7,5 @@ cdef class Entry:
 
     cpdef bint needs_ping(self, double now, double validate_after) except -1
     cpdef lend(self, double now, site, task)
+    cpdef expose(self)
     cpdef take_back(self, double now)

@@ -63,9 +63,13 @@ class Site:
         return f"{self._code.co_filename}:{line}"
 
 
-def caller() -> Site:
-    """The nearest place outside this package on the stack, which has no frames of what is compiled."""
-    frame = sys._getframe(0)  # pyright: ignore[reportPrivateUsage]  the fast way, documented in `sys`
+def caller(skip: int = 0) -> Site:
+    """The nearest place outside this package on the stack, which has no frames of what is compiled.
+
+    Args:
+        skip: frames that are this package's for sure, in either form of it.
+    """
+    frame = sys._getframe(skip)  # pyright: ignore[reportPrivateUsage]  the fast way, documented in `sys`
     while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
         if frame.f_code.co_filename.startswith(_PROGRAM):
             break
@@ -215,6 +219,12 @@ class Entry:
     def under_way(self) -> bool:
         """Whether a statement was sent whose reply has not come."""
         return self.broken_off or (self.wire.due > 0 and not self.wire.lost)
+
+    def expose(self) -> None:
+        """The borrower has got at the driver's own object, or at a method that may change any setting of it."""
+        self.exposed = True
+        if self.reader is not None:
+            self.reader.exposed = True
 
     def take_back(self, now: float) -> None:
         """Its borrower is done with it."""

@@ -22,7 +22,7 @@ from async_mysqlpool.wire.packets import COM_PING, COM_QUERY, Command
 
 if TYPE_CHECKING:
     from async_mysqlpool.config import Reset
-    from async_mysqlpool.connection.baseline import Packets
+    from async_mysqlpool.connection.baseline import Baseline, Packets
     from async_mysqlpool.connection.entry import Entry
     from async_mysqlpool.drivers import Driver
 
@@ -60,10 +60,17 @@ def begin_reset(driver: Driver, entry: Entry, mode: Reset, cork: bool) -> bool:
     elif wire.stirred and baseline.database is None:
         return False  # whether it has chosen one has to be asked
     else:
-        driver.restore(entry.raw, baseline.snapshot, entry.exposed)
+        _restore(driver, entry, baseline)
         packets = baseline.reset_if_moved if wire.stirred else baseline.reset
     wire.send(packets.data, packets.codes, entry.on_reset, cork)
     return True
+
+
+def _restore(driver: Driver, entry: Entry, baseline: Baseline) -> None:
+    """What the driver itself remembers is that of a new connection again."""
+    driver.restore(entry.raw, baseline.snapshot, entry.exposed)
+    if entry.exposed and entry.reader is not None:
+        entry.reader.exposed = False
 
 
 async def reset(driver: Driver, entry: Entry, mode: Reset) -> None:
@@ -80,7 +87,7 @@ async def reset(driver: Driver, entry: Entry, mode: Reset) -> None:
         raise NotRestorableError("a session that has chosen a database cannot go back to none")
     if (wire.in_transaction or wire.unheard) and await _cannot_end(driver, entry.raw):
         raise NotRestorableError("a transaction outlives its rollback, as one prepared with XA does")
-    driver.restore(entry.raw, baseline.snapshot, entry.exposed)
+    _restore(driver, entry, baseline)
     await _say(driver, entry, baseline.reset_if_moved if moved else baseline.reset)
 
 

@@ -113,7 +113,8 @@ class AiomysqlDriver(PyMySQLFamily):
         if _ORIGINAL is None or type(raw) is not _CONNECTION or not isinstance(wire, StreamWire):
             return None
         eof_follows = not self.capabilities(raw) & CLIENT_DEPRECATE_EOF
-        return AiomysqlReader(raw, wire, shapes, eof_follows) if eof_follows else None
+        reader = AiomysqlReader(raw, wire, shapes, eof_follows)
+        return reader if eof_follows and reader.is_usual() else None
 
 
 _CONNECTION: Any = aiomysql.Connection
@@ -152,19 +153,24 @@ class AiomysqlReader(StatementReader):
     __slots__ = ()
     decoders = "decoders"
 
-    def is_ready(self, dictionary: bool) -> bool:
-        """Also nobody wants to have statements in the log."""
+    def is_idle(self) -> bool:
+        """As far as the wire knows and the driver has read."""
         raw, wire = self.raw, self.wire
-        writer, result, own = raw._writer, raw._result, raw.__dict__
-        if writer is not wire.output or writer.is_closing() or wire.due or wire.doubt is not None:
+        result = raw._result
+        if raw._writer is not wire.output or wire.due or wire.lost or wire.doubt is not None:
             return False
         if result is not None and (result.has_next or result.unbuffered_active):
             return False
-        if raw._echo or not raw.use_unicode or raw._reader._buffer:
-            return False
-        if dictionary and (_dictionary_methods() != _ORIGINAL_DICTIONARY or _DICTIONARY.dict_type is not dict):
-            return False
-        return _methods() == _ORIGINAL and own.keys().isdisjoint(_OVERRIDES)
+        return not raw._reader._buffer and _methods() == _ORIGINAL
+
+    def is_usual(self) -> bool:
+        """Nobody wants to have statements in the log."""
+        raw = self.raw
+        return not raw._echo and bool(raw.use_unicode) and raw.__dict__.keys().isdisjoint(_OVERRIDES)
+
+    def gives_dicts(self) -> bool:
+        """It is a class that can be changed, as the plain one is."""
+        return _dictionary_methods() == _ORIGINAL_DICTIONARY and _DICTIONARY.dict_type is dict
 
     def literal(self) -> Callable[[Any], str]:
         """There is but one."""

@@ -89,9 +89,9 @@ class AsyncmyDriver(PyMySQLFamily):
 
     def restore(self, raw: Any, snapshot: tuple[Any, ...], settings: bool) -> None:
         """The server forgets prepared statements with the rest, so the driver's cache of them has to as well."""
-        super().restore(raw, snapshot, settings)
-        if raw._stmt_cache:
-            raw._stmt_cache.clear()
+        PyMySQLFamily.restore(self, raw, snapshot, settings)
+        if statements := raw._stmt_cache:
+            statements.clear()
 
     def is_dead(self, raw: Any) -> bool:
         """Closed on either side, or bytes came that nobody asked for: a server says why it hangs up."""
@@ -108,7 +108,8 @@ class AsyncmyDriver(PyMySQLFamily):
         """For its own connections, as long as nobody had changed them when this file was loaded."""
         if _ORIGINAL is None or type(raw) is not _CONNECTION or not isinstance(wire, BufferedWire):
             return None
-        return AsyncmyReader(raw, wire, shapes, eof_follows=not raw._deprecate_eof)
+        reader = AsyncmyReader(raw, wire, shapes, eof_follows=not raw._deprecate_eof)
+        return reader if reader.is_usual() else None
 
 
 _CONNECTION: Any = Connection
@@ -145,21 +146,26 @@ class AsyncmyReader(StatementReader):
     __slots__ = ()
     decoders = "_decoders"
 
-    def is_ready(self, dictionary: bool) -> bool:
-        """Also nobody is to be told of statements, prepares them or limits the time for their replies."""
+    def is_idle(self) -> bool:
+        """As far as the wire knows and the driver has read."""
         raw, wire = self.raw, self.wire
-        transport, result, own = raw._transport, raw._result, raw.__dict__
-        if transport is not wire.output or transport.is_closing() or wire.due or wire.doubt is not None:
+        result, proto = raw._result, raw._proto
+        if raw._transport is not wire.output or wire.due or wire.lost or wire.doubt is not None:
             return False
         if result is not None and (result.has_next or result.unbuffered_active):
             return False
+        return proto.length == proto.pos and _methods() == _ORIGINAL
+
+    def is_usual(self) -> bool:
+        """Nobody is told of statements, prepares them or limits the time for their replies."""
+        raw = self.raw
         if raw._query_callback is not None or raw._echo or raw._stmt_cache_size or raw._read_timeout:
             return False
-        if not (raw._connected and raw._use_unicode and raw._proto.length == raw._proto.pos):
-            return False
-        if dictionary and (_dictionary_methods() != _ORIGINAL_DICTIONARY or _DICTIONARY.dict_type is not dict):
-            return False
-        return _methods() == _ORIGINAL and own.keys().isdisjoint(_OVERRIDES)
+        return bool(raw._connected and raw._use_unicode) and raw.__dict__.keys().isdisjoint(_OVERRIDES)
+
+    def gives_dicts(self) -> bool:
+        """It is a class that can be changed, other than the plain one."""
+        return _dictionary_methods() == _ORIGINAL_DICTIONARY and _DICTIONARY.dict_type is dict
 
     def literal(self) -> Callable[[Any], str]:
         """Knows the connection's own encoders."""

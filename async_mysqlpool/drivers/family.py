@@ -47,9 +47,10 @@ class PyMySQLFamily(TransportDriver):
 
     def restore(self, raw: Any, snapshot: tuple[Any, ...], settings: bool) -> None:
         """What the driver believes of the session is right again, its escaping of strings included."""
-        raw._charset, raw._encoding, raw._db, raw.autocommit_mode, raw.server_status, own = snapshot
         raw._result = None
+        raw.server_status = snapshot[4]  # every reply sets it; the rest only methods that count as settings do
         if settings:
+            raw._charset, raw._encoding, raw._db, raw.autocommit_mode, _, own = snapshot
             put_back(raw, own)
 
     def _state(self, raw: Any) -> tuple[Any, ...]:

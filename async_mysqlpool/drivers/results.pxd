@@ -11,7 +11,7 @@ cdef class Shape:
 
 cdef class StatementReader:
     cdef public object raw, wire, _shapes
-    cdef public bint _eof_follows
+    cdef public bint _eof_follows, exposed
 
     cpdef Shape find(self, query, bint dictionary)
     @cython.locals(at=Py_ssize_t, sequence=int)

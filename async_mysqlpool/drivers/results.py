@@ -119,26 +119,34 @@ class StatementReader:
         wire: what it talks through.
         shapes: what is known of statements, shared by all connections of a pool.
         eof_follows: whether an EOF packet stands between columns and rows.
+
+    Attributes:
+        exposed: somebody may have changed the connection's settings since the pool has seen to them.
     """
 
-    __slots__ = ("_eof_follows", "_shapes", "raw", "wire")
+    __slots__ = ("_eof_follows", "_shapes", "exposed", "raw", "wire")
 
-    decoders: str  # what the connection calls its table of converters, by type of column
+    decoders = ""  # what the connection calls its table of converters, by type of column
 
     def __init__(self, raw: Any, wire: TransportWire, shapes: Shapes, eof_follows: bool) -> None:
         self.raw = raw
         self.wire = wire
         self._shapes = shapes
         self._eof_follows = eof_follows
+        self.exposed = False
 
     # -- set by each driver ---------------------------------------------------------------------------------------
 
-    def is_ready(self, dictionary: bool) -> bool:
-        """Whether a statement can be asked now, and nobody could tell.
+    def is_idle(self) -> bool:
+        """Whether a statement can be asked now, and the driver's own methods are what would have sent it."""
+        raise NotImplementedError
 
-        Args:
-            dictionary: it is for the cursor that gives dicts.
-        """
+    def is_usual(self) -> bool:
+        """Whether no setting of the connection changes what is read, or has somebody told of it."""
+        raise NotImplementedError
+
+    def gives_dicts(self) -> bool:
+        """Whether the cursor that gives dicts does that in its own way."""
         raise NotImplementedError
 
     def literal(self) -> Callable[[Any], str]:
@@ -182,16 +190,20 @@ class StatementReader:
         """What a statement will return, if it may be asked now."""
         if type(query) is not str:  # of any other text it is not sure what the driver makes
             return None
-        shapes, raw = self._shapes, self.raw
-        shape = shapes.get(query)
-        if not isinstance(shape, Shape) or not self.is_ready(dictionary) or shape.encoding != raw._encoding:
+        shape = self._shapes.get(query)
+        if not isinstance(shape, Shape) or not self.is_idle() or (dictionary and not self.gives_dicts()):
             return None
-        shapes.move_to_end(query)
-        decoders: Mapping[int, Any] = getattr(raw, self.decoders)
-        for code, decoder in shape.decoders:
-            if decoders.get(code) is not decoder:
-                return None
+        if self.exposed and not self._reads_as(shape):
+            return None
+        self._shapes.move_to_end(query)
         return shape
+
+    def _reads_as(self, shape: Shape) -> bool:
+        """Whether the settings are still those with which the shape was learned."""
+        decoders: Mapping[int, Any] = getattr(self.raw, self.decoders)
+        if not self.is_usual() or shape.encoding != self.raw._encoding:
+            return False
+        return all(decoders.get(code) is decoder for code, decoder in shape.decoders)
 
     def mogrify(self, query: str, args: Any) -> str:
         """The statement that the driver's cursor would send."""
@@ -283,7 +295,9 @@ class StatementReader:
         known = self._shapes.get(query)
         if known is None and len(query) <= _LONGEST_TEXT:
             self._shapes.put(query, True)
-        if not known or not self.is_ready(dictionary) or result.field_count > _MOST_COLUMNS:
+        if not known or self.exposed or not self.is_idle() or result.field_count > _MOST_COLUMNS:
+            return
+        if dictionary and not self.gives_dicts():
             return
         shape = Shape(query, self.raw, result, getattr(self.raw, self.decoders))
         if isinstance(known, Shape):

@@ -96,6 +96,12 @@ class StandIn:
         number, self._number = self._number, len(self._rows)
         return self._rows[number:] if number else self._rows
 
+    def closed_at_once(self) -> bool:
+        """Close it, if there is no cursor of the driver's yet that would have to be closed; whether that was so."""
+        if self._cursor is None:
+            self._closed = True
+        return self._cursor is None
+
     async def close(self) -> None:
         """Close the cursor."""
         self._closed = True

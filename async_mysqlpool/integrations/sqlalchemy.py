@@ -28,6 +28,7 @@ from async_mysqlpool import ConfigurationError
 from async_mysqlpool.connection.baseline import resets_all
 from async_mysqlpool.connection.entry import Site
 from async_mysqlpool.drivers.base import is_disconnect
+from async_mysqlpool.errors import PoolClosedError
 from async_mysqlpool.lease.held import entry_of, has_more
 
 if TYPE_CHECKING:
@@ -160,6 +161,11 @@ class _Pooled(MySQLDialect_pymysql):
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """The pool knows some numbers more."""
         return is_disconnect(self._lender.driver.error_number(e)) or super().is_disconnect(e, connection, cursor)
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """Where close() has cut the connection off there is nothing left to roll back, and a session can be closed."""
+        with contextlib.suppress(PoolClosedError):
+            super().do_rollback(dbapi_connection)
 
     def do_close(self, dbapi_connection: Any) -> None:
         """Give it back."""

@@ -8,17 +8,18 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from async_mysqlpool.connection.entry import caller
-from async_mysqlpool.drivers.stand_in import stand_in
+from async_mysqlpool.drivers.stand_in import StandIn, stand_in
 from async_mysqlpool.lease.guard import Guarded, guarded
 from async_mysqlpool.lease.held import Held
 from async_mysqlpool.lease.transaction import refuse_in_block, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Iterator, Sequence
+    from collections.abc import Awaitable, Coroutine, Generator, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import CoroutineType, TracebackType
     from typing import Self
 
+    from async_mysqlpool.connection.entry import Entry
     from async_mysqlpool.lease.transaction import Isolation
 
 __all__ = ["PooledConnection", "PooledCursor"]
@@ -48,14 +49,23 @@ class PooledConnection(Held):
     @property
     def raw(self) -> Any:
         """The driver's own connection object, unguarded."""
-        self._held.exposed = True  # any setting of it may be changed
+        self._held.expose()  # any setting of it may be changed
         return self._held.raw
 
     def cursor(self, *args: Any, **kwargs: Any) -> PooledCursor:
         """A cursor; the arguments are the driver's. Use it with `async with`, or await it, or as it is."""
         entry = self._entry or self._held
         target = None if entry.reader is None or kwargs else stand_in(entry.reader, args)
-        return PooledCursor(self, target or self._owner.driver.new_cursor(entry.raw, args, kwargs))
+        return PooledCursor(self, target or self._new_cursor(entry, args, kwargs))
+
+    def _new_cursor(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            return self._owner.driver.new_cursor(entry.raw, args, kwargs)
+        except Exception as exc:  # some drivers look whether the connection is still there
+            error = self._owner.note_failure(entry, exc)
+            if error is None:
+                raise
+            raise error from exc
 
     async def begin(self) -> None:
         """Start a transaction. In a transaction block: refused, as are the next two."""
@@ -202,14 +212,18 @@ class PooledCursor(Guarded):
         else:
             await connection._run(self._target.close())
 
-    async def __aexit__(
+    def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         entry = self._connection._entry
-        if exc_type is not None and entry is not None and entry.wire.due and self._connection._busy is None:
+        if entry is None or entry.broken_off:
+            return DONE
+        if exc_type is not None and entry.wire.due and self._connection._busy is None:
             entry.broken_off = True  # to read what is left, or to talk at all, would be in the way of the exception
-        else:
-            await self.close()
+            return DONE
+        if isinstance(self._target, StandIn) and self._target.closed_at_once():
+            return DONE
+        return self.close()
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """A call that talks to the server."""

@@ -55,7 +55,7 @@ def guarded(connection: Held, value: Any) -> Any:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         connection._check_free()
-        connection._held.exposed = True  # it may change any setting of the driver's
+        connection._held.expose()  # it may change any setting of the driver's
         return _covered(connection, value(*args, **kwargs))
 
     return call

@@ -1,4 +1,7 @@
+from async_mysqlpool.wire.reads cimport keeps_schema
 from async_mysqlpool.wire.wire cimport Wire
+
+cdef Py_ssize_t _HEADER
 
 
 cdef class TransportWire(Wire):

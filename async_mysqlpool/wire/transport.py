@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["BufferedWire", "Output", "StreamWire", "TransportWire", "abort", "say_goodbye"]
 
 
-_QUERY, _PING = bytes((packets.COM_QUERY,)), bytes((packets.COM_PING,))
 _MOST_KEPT = 1 << 20  # bytes of a reply that are kept back until it is whole
 _HEADER = packets.HEADER
 _NO_RESULT_SET = {packets.OK, packets.LOCAL_INFILE, packets.ERR}
@@ -134,11 +133,11 @@ class TransportWire(Wire):
 
     def _weigh(self, data: bytes) -> None:
         """Of a statement's text only what makes more work is believed."""
-        code = data[packets.HEADER : packets.TEXT]
-        if code == _PING or (code == _QUERY and keeps_schema(data, packets.TEXT)):
+        code = data[_HEADER] if len(data) > _HEADER else 0
+        if code == packets.COM_PING or (code == packets.COM_QUERY and keeps_schema(data, _HEADER + 1)):
             return
         self.stirred = True
-        if outlives_reset(data, packets.TEXT):
+        if outlives_reset(data, _HEADER + 1):
             self.spent: str | None = "a statement was sent whose effects may outlive a reset"
 
     def send(self, data: bytes, codes: tuple[int, ...], on_done: OnDone, cork: bool = False) -> None:

@@ -1,5 +1,8 @@
 from async_mysqlpool.wire.outgoing cimport Outgoing
 
+cdef Py_ssize_t _HEADER
+cdef long _FIRST, _COLUMNS, _COLUMNS_END, _ROWS, _ROWS_END, _SKIPPED, _NEWS
+
 
 cdef class Wire(Outgoing):
     cdef bint _eof_follows, _eof_tells, _continued

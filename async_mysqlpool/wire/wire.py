@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Wire"]
 
+_HEADER = p.HEADER
+
 # What the next packet of a reply is.
 _FIRST = 0  # the first one of a result
 _COLUMNS = 1  # one of `_left` column definitions
@@ -96,9 +98,9 @@ class Wire(Outgoing):
 
     def _next_packet(self, data: bytes, at: int, end: int) -> int:
         """One packet, or what there is of it; where it, or that, ends."""
-        payload_at = at + p.HEADER
+        payload_at = at + _HEADER
         if end < payload_at:
-            return self._keep(data, at, end, p.HEADER)
+            return self._keep(data, at, end, _HEADER)
         length = data[at] | data[at + 1] << 8 | data[at + 2] << 16
         if self._continued:
             self._skip, self._continued = length, length == p.LONGEST
@@ -109,7 +111,7 @@ class Wire(Outgoing):
                 self._phase = _ROWS
                 return at
             if length < p.LONGEST:
-                return self._keep(data, at, end, p.HEADER + length)
+                return self._keep(data, at, end, _HEADER + length)
         if length == p.LONGEST or not length:
             self.distrust("a packet of an impossible length came")
             return payload_at
@@ -120,7 +122,7 @@ class Wire(Outgoing):
 
     def _is_usual(self, data: bytes, at: int, length: int) -> bool:
         """The three packets that nearly all traffic consists of, read without taking them apart; whether it is one."""
-        first = data[at + p.HEADER]
+        first = data[at + _HEADER]
         if self._is_ours:
             if not self._ok or not data.startswith(self._ok, at):
                 return False
@@ -149,33 +151,33 @@ class Wire(Outgoing):
 
     def _pass_columns(self, data: bytes, at: int, end: int) -> int:
         """Column definitions, which nobody looks at here; where they, or what there is of them, end."""
-        last = end - p.HEADER
+        last = end - _HEADER
         while at < last and self._left:
-            if data[at + p.HEADER] == p.ERR:
+            if data[at + _HEADER] == p.ERR:
                 return self._next_packet(data, at, end)
-            at += p.HEADER + (data[at] | data[at + 1] << 8 | data[at + 2] << 16)
+            at += _HEADER + (data[at] | data[at + 1] << 8 | data[at + 2] << 16)
             self._left -= 1
         if not self._left:
             self._phase = _COLUMNS_END if self._eof_follows else _ROWS
         if at < end and self._left:
-            return self._keep(data, at, end, p.HEADER + 1)
+            return self._keep(data, at, end, _HEADER + 1)
         self._skip = max(0, at - end)
         return min(at, end)
 
     def _pass_rows(self, data: bytes, at: int, end: int) -> int:
         """Rows, which nobody looks at here, up to the packet that ends them; where that begins."""
-        last = end - p.HEADER
+        last = end - _HEADER
         while at < last:
             length = data[at] | data[at + 1] << 8 | data[at + 2] << 16
-            first = data[at + p.HEADER]
+            first = data[at + _HEADER]
             if first >= p.EOF and (first == p.ERR or length < (9 if self._eof_follows else p.LONGEST)):
                 self._phase = _ROWS_END
                 return at
-            at += p.HEADER + length
+            at += _HEADER + length
             if at > end or length == p.LONGEST:
                 self._skip, self._continued = max(0, at - end), length == p.LONGEST
                 return min(at, end)
-        return self._keep(data, at, end, p.HEADER + 1)
+        return self._keep(data, at, end, _HEADER + 1)
 
     def _read(self, payload: bytes, head: bytes) -> None:
         """A packet that says something."""

@@ -13,6 +13,8 @@ from kit import eventually, rows, value
 from twins import CURSORS, Pairs, cursor_class, observed, shown, typed
 
 from async_mysqlpool import ConcurrentUseError, ConnectionReleasedError, TransactionError
+from async_mysqlpool.drivers.aiomysql import AiomysqlReader
+from async_mysqlpool.drivers.asyncmy import AsyncmyReader
 from async_mysqlpool.drivers.results import StatementReader
 
 pytestmark = pytest.mark.parametrize("driver", list(CURSORS), indirect=True)
@@ -30,7 +32,8 @@ def asked(monkeypatch):
         packets.append(statement[5:])
         return ask(self, statement)
 
-    monkeypatch.setattr(StatementReader, "ask", noted)
+    for reader in (AiomysqlReader, AsyncmyReader):
+        monkeypatch.setattr(reader, "ask", noted)
     return packets
 
 

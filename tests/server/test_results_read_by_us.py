@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from kit import Admin
 from twins import CURSORS, Pairs, observed
 
+from async_mysqlpool.drivers.aiomysql import AiomysqlReader
+from async_mysqlpool.drivers.asyncmy import AsyncmyReader
 from async_mysqlpool.drivers.results import StatementReader
 
 pytestmark = pytest.mark.parametrize("driver", list(CURSORS), indirect=True)
@@ -139,7 +141,8 @@ def read(monkeypatch):
         counts[rows is not None] += 1
         return rows
 
-    monkeypatch.setattr(StatementReader, "read", counted)
+    for reader in (AiomysqlReader, AsyncmyReader):
+        monkeypatch.setattr(reader, "read", counted)
     return counts
 
 
