@@ -165,7 +165,7 @@ class _Pooled(MySQLDialect_pymysql):
     def do_rollback(self, dbapi_connection: Any) -> None:
         """Where close() has cut the connection off there is nothing left to roll back, and a session can be closed."""
         with contextlib.suppress(PoolClosedError):
-            super().do_rollback(dbapi_connection)
+            super().do_rollback(dbapi_connection)  # type: ignore[no-untyped-call]
 
     def do_close(self, dbapi_connection: Any) -> None:
         """Give it back."""
