@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
     from async_mysqlpool.drivers.results import Rows, Shape, Shapes
-    from async_mysqlpool.wire.outgoing import Buffer
 
 
 def _transport(raw: Any) -> asyncio.Transport | None:
@@ -186,7 +185,7 @@ class AiomysqlReader(StatementReader):
         """The driver's cursor."""
         return driver.new_cursor(self.raw, args, {})
 
-    def rows(self, shape: Shape, reply: Buffer, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
+    def rows(self, shape: Shape, reply: bytearray, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
         """One after the other."""
         return rows_of(bytes(reply), at, sequence, shape.converters)
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
     from async_mysqlpool.drivers.results import Rows, Shape, Shapes
-    from async_mysqlpool.wire.outgoing import Buffer
 
 _NAMES = Names("_client_flag", "_auth_plugin_name", "read_packet", attrgetter("_transport"))
 
@@ -181,7 +180,7 @@ class AsyncmyReader(StatementReader):
         """The driver's cursor."""
         return self.raw.cursor(*args)
 
-    def rows(self, shape: Shape, reply: Buffer, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
+    def rows(self, shape: Shape, reply: bytearray, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
         """In one go."""
         rows: list[tuple[Any, ...]] = []
         at, sequence = _parse(reply, at, len(reply), shape.converters, sequence, rows, not self._eof_follows)

@@ -15,8 +15,8 @@ cdef class StatementReader:
 
     cpdef Shape find(self, query, bint dictionary)
     @cython.locals(at=Py_ssize_t, sequence=int)
-    cdef _read(self, Shape shape, reply)
+    cdef list _read(self, Shape shape, bytearray reply)
 
 
 @cython.locals(length=Py_ssize_t, warnings=Py_ssize_t, status=Py_ssize_t)
-cdef _ending(reply, Py_ssize_t at, int sequence, bint eof_follows)
+cdef _ending(bytearray reply, Py_ssize_t at, int sequence, bint eof_follows)

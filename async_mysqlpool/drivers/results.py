@@ -22,7 +22,6 @@ from async_mysqlpool.wire import packets as p
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from async_mysqlpool.wire.outgoing import Buffer
     from async_mysqlpool.wire.transport import TransportWire
 
 __all__ = ["Rows", "Shape", "Shapes", "StatementReader", "are_original"]
@@ -161,7 +160,7 @@ class StatementReader:
         """The driver's cursor."""
         raise NotImplementedError
 
-    def rows(self, shape: Shape, reply: Buffer, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
+    def rows(self, shape: Shape, reply: bytearray, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
         """The rows that begin at `at` in packet number `sequence`; where they end, and the number of the next packet.
 
         Whatever it raises, the driver reads them again and raises what it raises.
@@ -215,9 +214,9 @@ class StatementReader:
         text: str = query % self.raw.escape(args)
         return text
 
-    def ask(self, statement: bytes) -> asyncio.Future[Buffer | None]:
+    def ask(self, statement: bytes) -> asyncio.Future[bytearray | None]:
         """Write a statement; what `read` needs is to be awaited, or `give_up` called."""
-        answer: asyncio.Future[Buffer | None] = asyncio.Future(loop=self.raw._loop)
+        answer: asyncio.Future[bytearray | None] = asyncio.Future(loop=self.raw._loop)
         self.wire.ask(statement, answer)
         return answer
 
@@ -227,7 +226,7 @@ class StatementReader:
         if isinstance(error, asyncio.CancelledError):
             self.raw._close_on_cancel()
 
-    def read(self, shape: Shape, reply: Buffer | None) -> list[tuple[Any, ...]] | None:
+    def read(self, shape: Shape, reply: bytearray | None) -> list[tuple[Any, ...]] | None:
         """The rows of an answer; None if the driver has to read it, with `read_by_driver`."""
         if reply is None:
             return None
@@ -241,7 +240,7 @@ class StatementReader:
         shape.misses = 0
         return rows
 
-    def _read(self, shape: Shape, reply: Buffer) -> list[tuple[Any, ...]] | None:
+    def _read(self, shape: Shape, reply: bytearray) -> list[tuple[Any, ...]] | None:
         """The rows of a whole reply, if it is as expected: the same columns, no warnings, no error, nothing more."""
         if not reply.startswith(shape.head):
             return None
@@ -307,7 +306,7 @@ class StatementReader:
         self._shapes.put(query, shape)
 
 
-def _ending(reply: Buffer, at: int, sequence: int, eof_follows: bool) -> int | None:
+def _ending(reply: bytearray, at: int, sequence: int, eof_follows: bool) -> int | None:
     """The flags with which a reply ends there, if it says nothing else and no other result follows."""
     length = reply[at] | reply[at + 1] << 8 | reply[at + 2] << 16
     if at + p.HEADER + length != len(reply) or reply[at + 3] != sequence or reply[at + 4] != p.EOF:

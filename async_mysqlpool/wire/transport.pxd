@@ -1,3 +1,5 @@
+cimport cython
+
 from async_mysqlpool.wire.reads cimport keeps_schema
 from async_mysqlpool.wire.wire cimport Wire
 
@@ -15,9 +17,10 @@ cdef class TransportWire(Wire):
     cpdef write(self, data)
     cpdef ask(self, bytes statement, answer)
     cpdef forget(self)
+    @cython.locals(kept=bytearray, size=Py_ssize_t)
     cpdef _keep_reply(self, data)
-    cdef _yield_answer(self, data)
-    cdef _answered(self, reply)
+    cdef _yield_answer(self)
+    cdef _answered(self, bytearray reply)
     cdef _weigh(self, bytes data)
     cpdef send(self, bytes data, tuple codes, on_done, bint cork=*)
     cpdef flush(self)

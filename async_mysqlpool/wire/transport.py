@@ -60,7 +60,7 @@ class TransportWire(Wire):
         self._transport = transport
         self._inner: Any = transport.get_protocol()
         self._held = b""
-        self._answer: asyncio.Future[Buffer | None] | None = None
+        self._answer: asyncio.Future[bytearray | None] | None = None
         self._kept = bytearray()  # what has come of the answer
         self.stirred = False
         self.output = Output(writer, self)
@@ -80,7 +80,7 @@ class TransportWire(Wire):
             data, self._held = self._held + data, b""
         self._transport.write(data)
 
-    def ask(self, statement: bytes, answer: asyncio.Future[Buffer | None]) -> None:
+    def ask(self, statement: bytes, answer: asyncio.Future[bytearray | None]) -> None:
         """Write a statement for somebody who reads the reply instead of the driver. Nothing else may be under way.
 
         Args:
@@ -97,33 +97,29 @@ class TransportWire(Wire):
     def forget(self) -> None:
         """Nobody waits for the answer any more: what has come of it, and what comes, is the driver's."""
         if self._answer is not None:
-            self._yield_answer(self._kept)
+            self._yield_answer()
 
     def _keep_reply(self, data: Buffer) -> None:
         """More of the reply to a statement that was asked."""
-        if self._kept:
-            self._kept += data
-            data = self._kept
-        size = len(data)
-        if size > _MOST_KEPT or self.doubt is not None or (size > _HEADER and data[_HEADER] in _NO_RESULT_SET):
-            self._yield_answer(data)
+        kept = self._kept
+        kept += data
+        size = len(kept)
+        if size > _MOST_KEPT or self.doubt is not None or (size > _HEADER and kept[_HEADER] in _NO_RESULT_SET):
+            self._yield_answer()
         elif not self.due:
-            self._answered(data)
+            self._answered(kept)
         elif self.status & packets.SERVER_MORE_RESULTS_EXISTS:
-            self._yield_answer(data)
-        else:
-            self._kept = data if isinstance(data, bytearray) else bytearray(data)
+            self._yield_answer()
 
-    def _yield_answer(self, data: Buffer) -> None:
+    def _yield_answer(self) -> None:
         """The driver has to read it."""
+        kept = self._kept
         self._answered(None)
-        if data:
-            self.give(data)
+        if kept:
+            self.give(kept)
 
-    def _answered(self, reply: Buffer | None) -> None:
-        answer, self._answer = self._answer, None
-        if self._kept:
-            self._kept = bytearray()
+    def _answered(self, reply: bytearray | None) -> None:
+        answer, self._answer, self._kept = self._answer, None, bytearray()
         if answer is not None and not answer.done():
             answer.set_result(reply)
 
