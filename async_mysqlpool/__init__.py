@@ -7,7 +7,7 @@ The map, in the order in which bytes become a borrow; a file imports only from t
     errors.py       every error of the pool
     events.py       what observers are told
     wire/           what went over a connection, from its packets
-    drivers/        the seam to the drivers: one file each, no policy
+    drivers/        the seam to the drivers: one file each, no policy; results read past them
     config.py       options, defaults, checks
     client_options.py  X DevAPI's form of them
     connection/     one physical connection

@@ -47,7 +47,7 @@ class PoolStats:
         cancelled: acquires that were cancelled while waiting.
         refused: acquires turned away by `max_waiting`, a closed pool or a failed connect.
         killed: statements of borrowers that went away, stopped on the server.
-        left_behind: what borrowers left open ("transaction", "lock", "result"): how often.
+        left_behind: what borrowers left open ("transaction", "result"): how often.
         closed: connections closed so far, by reason.
     """
 

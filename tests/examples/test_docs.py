@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 
 def table_after(heading: str) -> list[list[str]]:
@@ -72,6 +72,6 @@ def test_links_lead_somewhere(document: Path):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_functions_are_where_they_are_said_to_be(document: Path):
-    for file, names in re.findall(r"`(\w+)\.py: ([\w.]+)`", document.read_text(encoding="utf-8")):
-        module = importlib.import_module(f"async_mysqlpool.{file}")
+    for file, names in re.findall(r"`([\w/]+)\.py: ([\w.]+)`", document.read_text(encoding="utf-8")):
+        module = importlib.import_module(f"async_mysqlpool.{file.replace('/', '.')}")
         assert callable(reduce(getattr, names.split("."), module))
