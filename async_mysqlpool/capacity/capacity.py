@@ -219,18 +219,7 @@ class Capacity(Flow):
         if self.closing and entry.state in _CUT_OFF and isinstance(error, Exception):
             return PoolClosedError(describe_cut_off(self.name, entry.connection_id))
         number = self.driver.error_number(error)
-        if not entry.wire.in_step:
-            entry.broken_off = not isinstance(error, Exception)  # what is cut off by the other side needs no KILL
-        elif not entry.wire.sees:
-            entry.broken_off = not isinstance(error, Exception)
-        if not is_server_error(number):
-            if number is not None or isinstance(error, asyncio.CancelledError):
-                error.add_note("async_mysqlpool: a statement was under way; whether it took effect is not known")
-            out_of_step = not entry.wire.in_step or self.driver.has_unread(entry.raw)
-            if isinstance(error, Exception) and (number is not None or out_of_step):
-                entry.doubt = "broken"
-        if hangs_up(number):
-            entry.doubt = "broken"
+        self._note_step(entry, error, number)
         if is_disconnect(number):
             self.suspect_all()
         elif number == READ_ONLY_TRANSACTION:
@@ -239,6 +228,20 @@ class Capacity(Flow):
             entry.doubt = "failover"
             self.expire("failover")
         return None
+
+    def _note_step(self, entry: Entry, error: BaseException, number: int | None) -> None:
+        """Whether the connection is still in step with the server, and there at all."""
+        wire = entry.wire
+        if not (wire.in_step and wire.sees):
+            entry.broken_off = not isinstance(error, Exception)  # what is cut off by the other side needs no KILL
+        if not is_server_error(number):
+            if number is not None or isinstance(error, asyncio.CancelledError):
+                error.add_note("async_mysqlpool: a statement was under way; whether it took effect is not known")
+            out_of_step = not wire.in_step or self.driver.has_unread(entry.raw)
+            if isinstance(error, Exception) and (number is not None or out_of_step):
+                entry.doubt = "broken"
+        if hangs_up(number) or (entry.doubt is None and not entry.broken_off and self.has_given_up(entry)):
+            entry.doubt = "broken"  # the driver may have closed it when its task was cancelled, though all was there
 
     def suspect_all(self) -> None:
         """One connection was lost: ping the others before they are lent again."""

@@ -16,6 +16,7 @@ cdef class Flow:
     cpdef Entry take_now(self, double now)
     cpdef bint is_useless(self, Entry entry) except -1
     cpdef bint is_dead(self, Entry entry) except -1
+    cpdef bint has_given_up(self, Entry entry) except -1
     cpdef lend(self, Entry entry, double now, site, task)
     cpdef handed_on(self, Entry entry, task)
     cpdef _take_back(self, Entry entry, double now)

@@ -84,8 +84,10 @@ class Flow:
     def is_dead(self, entry: Entry) -> bool:
         """As far as the wire knows, or its driver; one that cannot tell is of no use either."""
         wire = entry.wire
-        if wire.sees:
-            return wire.lost or wire.doubt is not None
+        return wire.lost or wire.doubt is not None if wire.sees else self.has_given_up(entry)
+
+    def has_given_up(self, entry: Entry) -> bool:
+        """Whether its driver holds it for dead: if it has closed it itself, the wire hears of that a little later."""
         try:
             return self.driver.is_dead(entry.raw)
         except FOREIGN as exc:
@@ -100,6 +102,8 @@ class Flow:
 
     def handed_on(self, entry: Entry, task: asyncio.Task[Any] | None) -> None:
         """Another task than before uses it."""
+        if entry.state is not IN_USE:
+            return  # a hook of the pool's own has it
         if entry.user is not entry.task:
             self._let_go(entry.user)
         if task is not entry.task:

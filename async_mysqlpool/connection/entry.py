@@ -113,7 +113,7 @@ class Entry:
         killable: the connection's id is the server's own, so a KILL of it stops this one and no other.
         baseline: the session state that every borrower must find.
         broken_off: a call of the driver ended before its reply was complete; nothing can be said on it any more.
-        exposed: the driver's own object was within reach of its borrower, so any setting of it may be another.
+        exposed: the driver's own object was within reach of a borrower since its settings were last put back.
         suspect_role: something was read-only: the server, or was it the borrower's own wish?
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: it is in a block that ends in COMMIT or ROLLBACK, or was in one that ended in neither.
@@ -211,7 +211,7 @@ class Entry:
         self.site = site
         self.task = self.user = task
         self.uses += 1
-        self.open_transaction = self.abandoned = self.exposed = False
+        self.open_transaction = self.abandoned = False
         if self.wire.touched:
             self.wire.begin()
 

@@ -69,7 +69,8 @@ def begin_reset(driver: Driver, entry: Entry, mode: Reset, cork: bool) -> bool:
 def _restore(driver: Driver, entry: Entry, baseline: Baseline) -> None:
     """What the driver itself remembers is that of a new connection again."""
     driver.restore(entry.raw, baseline.snapshot, entry.exposed)
-    if entry.exposed and entry.reader is not None:
+    entry.exposed = False
+    if entry.reader is not None:
         entry.reader.exposed = False
 
 

@@ -7,6 +7,7 @@ results those of `AiomysqlReader`.
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import aiomysql  # pyright: ignore[reportMissingTypeStubs]  it has none
@@ -109,7 +110,7 @@ class AiomysqlDriver(PyMySQLFamily):
 
     def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
         """For its own connections, as long as nobody had changed them when this file was loaded."""
-        if _ORIGINAL is None or type(raw) is not _CONNECTION or not isinstance(wire, StreamWire):
+        if not _ORIGINAL or type(raw) is not _CONNECTION or not isinstance(wire, StreamWire):
             return None
         eof_follows = not self.capabilities(raw) & CLIENT_DEPRECATE_EOF
         reader = AiomysqlReader(raw, wire, shapes, eof_follows)
@@ -140,8 +141,8 @@ def _dictionary_methods() -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-_ORIGINAL = _methods() if are_original(_methods()) else None
-_ORIGINAL_DICTIONARY = _dictionary_methods() if are_original(_dictionary_methods()) else None
+_ORIGINAL = _methods() if are_original(_methods()) else ()
+_ORIGINAL_DICTIONARY = _dictionary_methods() if are_original(_dictionary_methods()) else ()
 _OVERRIDES = frozenset(("query", "cursor", "_execute_command", "_read_query_result", "_read_packet", "_write_bytes"))
 _SERVER_LOST = 2013
 
@@ -160,7 +161,7 @@ class AiomysqlReader(StatementReader):
             return False
         if result is not None and (result.has_next or result.unbuffered_active):
             return False
-        return not raw._reader._buffer and _methods() == _ORIGINAL
+        return not raw._reader._buffer and all(map(is_, _methods(), _ORIGINAL))
 
     def is_usual(self) -> bool:
         """Nobody wants to have statements in the log."""
@@ -169,7 +170,11 @@ class AiomysqlReader(StatementReader):
 
     def gives_dicts(self) -> bool:
         """It is a class that can be changed, as the plain one is."""
-        return _dictionary_methods() == _ORIGINAL_DICTIONARY and _DICTIONARY.dict_type is dict
+        return (
+            bool(_ORIGINAL_DICTIONARY)
+            and all(map(is_, _dictionary_methods(), _ORIGINAL_DICTIONARY))
+            and _DICTIONARY.dict_type is dict
+        )
 
     def literal(self) -> Callable[[Any], str]:
         """There is but one."""

@@ -7,7 +7,7 @@ names, and for reading results those of `AsyncmyReader`.
 
 from __future__ import annotations
 
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
 
 from asyncmy import protocol
@@ -105,7 +105,7 @@ class AsyncmyDriver(PyMySQLFamily):
 
     def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
         """For its own connections, as long as nobody had changed them when this file was loaded."""
-        if _ORIGINAL is None or type(raw) is not _CONNECTION or not isinstance(wire, BufferedWire):
+        if not _ORIGINAL or type(raw) is not _CONNECTION or not isinstance(wire, BufferedWire):
             return None
         reader = AsyncmyReader(raw, wire, shapes, eof_follows=not raw._deprecate_eof)
         return reader if reader.is_usual() else None
@@ -130,8 +130,8 @@ def _dictionary_methods() -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-_ORIGINAL = _methods() if are_original(_methods()) else None
-_ORIGINAL_DICTIONARY = _dictionary_methods() if are_original(_dictionary_methods()) else None
+_ORIGINAL = _methods() if are_original(_methods()) else ()
+_ORIGINAL_DICTIONARY = _dictionary_methods() if are_original(_dictionary_methods()) else ()
 _OVERRIDES = frozenset(("query", "cursor", "_execute_command", "_read_query_result", "read_packet", "_write_bytes"))
 
 
@@ -153,7 +153,7 @@ class AsyncmyReader(StatementReader):
             return False
         if result is not None and (result.has_next or result.unbuffered_active):
             return False
-        return proto.length == proto.pos and _methods() == _ORIGINAL
+        return proto.length == proto.pos and all(map(is_, _methods(), _ORIGINAL))
 
     def is_usual(self) -> bool:
         """Nobody is told of statements, prepares them or limits the time for their replies."""
@@ -164,7 +164,11 @@ class AsyncmyReader(StatementReader):
 
     def gives_dicts(self) -> bool:
         """It is a class that can be changed, other than the plain one."""
-        return _dictionary_methods() == _ORIGINAL_DICTIONARY and _DICTIONARY.dict_type is dict
+        return (
+            bool(_ORIGINAL_DICTIONARY)
+            and all(map(is_, _dictionary_methods(), _ORIGINAL_DICTIONARY))
+            and _DICTIONARY.dict_type is dict
+        )
 
     def literal(self) -> Callable[[Any], str]:
         """Knows the connection's own encoders."""

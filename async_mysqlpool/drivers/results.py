@@ -192,16 +192,16 @@ class StatementReader:
         shape = self._shapes.get(query)
         if not isinstance(shape, Shape) or not self.is_idle() or (dictionary and not self.gives_dicts()):
             return None
-        if self.exposed and not self._reads_as(shape):
+        if not self._reads_as(shape):
             return None
         self._shapes.move_to_end(query)
         return shape
 
     def _reads_as(self, shape: Shape) -> bool:
         """Whether the settings are still those with which the shape was learned."""
-        decoders: Mapping[int, Any] = getattr(self.raw, self.decoders)
-        if not self.is_usual() or shape.encoding != self.raw._encoding:
+        if self.exposed and not (self.is_usual() and shape.encoding == self.raw._encoding):
             return False
+        decoders: Mapping[int, Any] = getattr(self.raw, self.decoders)  # in one driver a table of the whole process
         return all(decoders.get(code) is decoder for code, decoder in shape.decoders)
 
     def mogrify(self, query: str, args: Any) -> str:
@@ -329,7 +329,7 @@ def are_original(functions: Iterable[Callable[..., Any]]) -> bool:
 
 def _is_original(function: Any) -> bool:
     module = sys.modules.get(getattr(function, "__module__", None) or "")
-    if isinstance(function, FunctionType):
+    if type(function) is FunctionType:  # what wraps one says that it is one, too
         # What stands in for another function may borrow its names, but not its code.
         return module is not None and function.__code__.co_filename == module.__file__
     return type(function).__name__ == "cython_function_or_method" and hasattr(module, "__file__")

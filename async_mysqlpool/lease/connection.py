@@ -147,8 +147,12 @@ class PooledConnection(Held):
         return f"<PooledConnection {self._entry.connection_id} acquired at {self._site}>"
 
 
-# Class of a driver's cursor -> whether it is still to be awaited, whether it is buffered.
-_kinds: dict[type, tuple[bool, bool]] = {}
+# Class of a cursor -> whether it is still to be awaited, whether it is buffered, whether it is somebody else's.
+_kinds: dict[type, tuple[bool, bool, bool]] = {}
+
+
+def _is_drivers(cursor_class: type) -> bool:
+    return cursor_class.__module__.partition(".")[0] in {"aiomysql", "asyncmy", "mysql", "async_mysqlpool"}
 
 
 class PooledCursor(Guarded):
@@ -160,12 +164,19 @@ class PooledCursor(Guarded):
     def __init__(self, connection: PooledConnection, target: Any) -> None:
         self._connection = connection
         self._target = target
+        self._look(target)
+
+    def _look(self, target: Any) -> None:
+        """What kind of cursor it is. One of a class that is not the driver's may change any setting of the driver's."""
         target_class = target.__class__
         kind = _kinds.get(target_class)
         if kind is None:
             pending = not hasattr(target, "execute")  # an awaitable of the cursor: one driver has it so
-            kind = _kinds[target_class] = (pending, not pending and connection._owner.driver.is_buffered(target))
-        self._pending, self._buffered = kind
+            buffered = not pending and self._connection._owner.driver.is_buffered(target)
+            kind = _kinds[target_class] = (pending, buffered, not pending and not _is_drivers(target_class))
+        self._pending, self._buffered, foreign = kind
+        if foreign:
+            self._connection._held.expose()
 
     def execute(self, query: str, args: Any = None, **kwargs: Any) -> Awaitable[Any]:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
@@ -243,8 +254,7 @@ class PooledCursor(Guarded):
 
     async def _ready(self) -> None:
         self._target = await self._connection._run(self._target)
-        self._pending = False
-        self._buffered = self._connection._owner.driver.is_buffered(self._target)
+        self._look(self._target)
 
     @property
     def connection(self) -> PooledConnection:

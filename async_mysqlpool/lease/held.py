@@ -117,6 +117,8 @@ class Held:
             raise
         finally:
             self._busy = None
+        if entry.reset_error is not None:  # the reset before it failed, though this went through
+            raise self._owner.note_failure(entry, entry.reset_error) or entry.reset_error
         if block is not None:
             block.heard()
         return result

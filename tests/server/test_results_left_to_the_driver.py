@@ -211,7 +211,43 @@ METHODS = {
 }  # fmt: skip
 
 
-async def test_a_driver_that_somebody_has_patched_runs_every_statement(asked, driver, monkeypatch, pools):
+def as_a_function(original, calls):
+    @functools.wraps(original)
+    def traced(*args, **kwargs):
+        calls.append(args)
+        return original(*args, **kwargs)
+
+    return traced
+
+
+class Proxy:
+    """As wrapt makes them: to whoever asks it is what it wraps."""
+
+    def __init__(self, original, calls):
+        self.original, self.calls = original, calls
+
+    def __call__(self, *args, **kwargs):
+        self.calls.append(args)
+        return self.original(*args, **kwargs)
+
+    def __get__(self, instance, owner):
+        return self if instance is None else functools.partial(self, instance)
+
+    def __eq__(self, other):
+        return self.original == other
+
+    __hash__ = None
+
+    @property
+    def __class__(self):
+        return type(self.original)
+
+    def __getattr__(self, name):
+        return getattr(self.original, name)
+
+
+@pytest.mark.parametrize("wrap", [as_a_function, Proxy])
+async def test_a_driver_that_somebody_has_patched_runs_every_statement(asked, driver, pools, wrap):
     """As tracers do, before the pool was opened or later."""
     pool = await pools(max_size=1)
     classes = [cursor_class(driver, "DictCursor"), None]
@@ -231,13 +267,8 @@ async def test_a_driver_that_somebody_has_patched_runs_every_statement(asked, dr
         original = getattr(kind, name)
         inherited = name not in vars(kind)
 
-        @functools.wraps(original)
-        def traced(*args, _original=original, _calls=calls, **kwargs):
-            _calls.append(args)
-            return _original(*args, **kwargs)
-
         asked.clear()
-        setattr(kind, name, traced)
+        setattr(kind, name, wrap(original, calls))
         await ask()
         delattr(kind, name) if inherited else setattr(kind, name, original)
         assert calls, name
