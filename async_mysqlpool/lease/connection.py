@@ -139,7 +139,10 @@ class PooledConnection(Held):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") and name not in _LET_THROUGH:
             raise AttributeError(f"{name!r}: private parts of the driver's connection are reached through .raw")
-        return guarded(self, getattr(self._held.raw, name))
+        value = getattr(self._held.raw, name)
+        if isinstance(value, (dict, list, set)):
+            self._held.expose()  # a table of converters, say, whose contents can be changed
+        return guarded(self, value)
 
     def __repr__(self) -> str:
         if self._entry is None:

@@ -9,7 +9,7 @@ that does.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -48,15 +48,9 @@ class Guarded:
 _END = object()  # of an iterator
 
 
-_CONSTANT = (str, bytes, int, float, tuple, frozenset, type, type(None))
-
-
 def guarded(connection: Held, value: Any) -> Any:
     """Plain values as they are; what can be called so that whatever it does, or gives, goes through the guard."""
-    if isinstance(value, _CONSTANT):
-        return cast("Any", value)
-    if not callable(value):
-        connection._held.expose()  # what it contains can be changed
+    if not callable(value) or isinstance(value, type):
         return value
 
     def call(*args: Any, **kwargs: Any) -> Any:
