@@ -273,12 +273,16 @@ class Workers:
 
     async def _close(self, entry: Entry, reason: str) -> None:
         try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await self._driver.close(entry.raw)
-        except Exception as exc:  # noqa: BLE001  it is going anyway
-            logger.debug("%s: closing connection %d: %r", self._capacity.name, entry.connection_id, exc)
+            await self._say_goodbye(entry.raw, f"connection {entry.connection_id}")
         finally:
             self._capacity.gone(entry, reason)
+
+    async def _say_goodbye(self, raw: Any, what: str) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self._driver.close(raw)
+        except Exception as exc:  # noqa: BLE001  it is going anyway
+            logger.debug("%s: closing %s: %r", self._capacity.name, what, exc)
 
     def kill(self, entry: Entry, reason: str, until: float | None = None) -> None:
         """Have the statement under way stopped on the server; until then the connection counts as open.
@@ -368,10 +372,7 @@ class Workers:
             self._capacity.offer(idle)
             return
         try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await self._driver.close(raw)
-        except Exception as exc:  # noqa: BLE001  its work is done
-            logger.debug("%s: closing the connection that killed: %r", self._capacity.name, exc)
+            await self._say_goodbye(raw, "the connection that killed")
         finally:
             self.connector.cut(raw)
 

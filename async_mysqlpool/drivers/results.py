@@ -54,10 +54,7 @@ class Shape:
     def __init__(self, text: str, raw: Any, result: Any, decoders: Mapping[int, Any]) -> None:
         fields: list[Any] = result.fields
         payloads = [bytes((len(fields),)), *(field.get_all_data() for field in fields)]
-        self.head = b"".join(
-            len(payload).to_bytes(3, "little") + bytes((number & 0xFF,)) + payload
-            for number, payload in enumerate(payloads, 1)
-        )
+        self.head = b"".join(p.framed(payload, number) for number, payload in enumerate(payloads, 1))
         self.sequence = len(payloads) + 1
         self.encoding: str = raw._encoding
         self.decoders = tuple({field.type_code: decoders.get(field.type_code) for field in fields}.items())
@@ -77,7 +74,7 @@ def packet_of(text: str, encoding: str) -> bytes | None:
     payload = text.encode(encoding, "surrogateescape")
     if len(payload) >= p.LONGEST - 1:
         return None
-    return (len(payload) + 1).to_bytes(3, "little") + b"\0\x03" + payload
+    return p.encode([p.Command(p.COM_QUERY, payload)])
 
 
 def _without_rows(result: Any, raw: Any) -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from async_mysqlpool.connection.entry import Entry
+    from async_mysqlpool.drivers import Driver
     from async_mysqlpool.lease.transaction import Isolation
 
 __all__ = ["PooledConnection", "PooledCursor"]
@@ -154,8 +155,10 @@ class PooledConnection(Held):
 _kinds: dict[type, tuple[bool, bool, bool]] = {}
 
 
-def _is_drivers(cursor_class: type) -> bool:
-    return cursor_class.__module__.partition(".")[0] in {"aiomysql", "asyncmy", "mysql", "async_mysqlpool"}
+def _is_drivers(cursor_class: type, driver: Driver) -> bool:
+    """Whether it comes with the driver, or with this package."""
+    ours = (driver.name.partition(".")[0], __name__.partition(".")[0])
+    return cursor_class.__module__.partition(".")[0] in ours
 
 
 class PooledCursor(Guarded):
@@ -175,8 +178,9 @@ class PooledCursor(Guarded):
         kind = _kinds.get(target_class)
         if kind is None:
             pending = not hasattr(target, "execute")  # an awaitable of the cursor: one driver has it so
-            buffered = not pending and self._connection._owner.driver.is_buffered(target)
-            kind = _kinds[target_class] = (pending, buffered, not pending and not _is_drivers(target_class))
+            driver = self._connection._owner.driver
+            buffered = not pending and driver.is_buffered(target)
+            kind = _kinds[target_class] = (pending, buffered, not pending and not _is_drivers(target_class, driver))
         self._pending, self._buffered, foreign = kind
         if foreign:
             self._connection._held.expose()

@@ -77,7 +77,6 @@ class Outgoing:
         self._out_left = 0  # bytes of the packet's payload that are still to be written
         self._out_continued = False
         self._infile = False  # the server asked for a file: packets are its content until an empty one
-
         self.touched = self.moved = self.changed = self.unheard = self.wrote = self.unsafe = False
 
     sees = True  # this is a wire that is listened to

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HEADER = 4  # bytes of a packet before its payload
-TEXT = HEADER + 1  # where the text of a COM_QUERY begins
 LONGEST = 0xFFFFFF  # bytes of payload; a packet this long goes on in the next one
 
 # Capabilities that change what replies look like, or what they say.
@@ -136,8 +135,13 @@ def encode(commands: Sequence[Command], query_prefix: bytes = b"") -> bytes:
     packets: list[bytes] = []
     for code, payload in commands:
         body = bytes((code,)) + (query_prefix if code == COM_QUERY else b"") + payload
-        packets.append(len(body).to_bytes(3, "little") + b"\0" + body)
+        packets.append(framed(body))
     return b"".join(packets)
+
+
+def framed(payload: bytes, sequence: int = 0) -> bytes:
+    """A payload shorter than `LONGEST` as a packet of that sequence number, which wraps at 256."""
+    return len(payload).to_bytes(3, "little") + bytes((sequence & 0xFF,)) + payload
 
 
 def read_integer(payload: bytes, at: int) -> tuple[int, int]:
