@@ -7,7 +7,6 @@ results those of `AiomysqlReader`.
 
 from __future__ import annotations
 
-from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import aiomysql  # pyright: ignore[reportMissingTypeStubs]  it has none
@@ -16,7 +15,7 @@ from pymysql.err import InternalError, MySQLError, OperationalError
 
 from async_mysqlpool.drivers.family import PyMySQLFamily
 from async_mysqlpool.drivers.login import Names, login_of, oversee
-from async_mysqlpool.drivers.results import StatementReader, are_original
+from async_mysqlpool.drivers.results import DICTIONARY_METHODS, Originals, StatementReader
 from async_mysqlpool.drivers.rows import rows_of
 from async_mysqlpool.wire.packets import CLIENT_DEPRECATE_EOF
 from async_mysqlpool.wire.transport import StreamWire, abort
@@ -110,10 +109,10 @@ class AiomysqlDriver(PyMySQLFamily):
 
     def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
         """For its own connections, as long as nobody had changed them when this file was loaded."""
-        if not _ORIGINAL or type(raw) is not _CONNECTION or not isinstance(wire, StreamWire):
+        if not AiomysqlReader.methods.known or type(raw) is not _CONNECTION or not isinstance(wire, StreamWire):
             return None
         eof_follows = not self.capabilities(raw) & CLIENT_DEPRECATE_EOF
-        reader = AiomysqlReader(raw, wire, shapes, eof_follows)
+        reader = AiomysqlReader(self, raw, wire, shapes, eof_follows)
         return reader if eof_follows and reader.is_usual() else None
 
 
@@ -123,27 +122,9 @@ _DICTIONARY: Any = aiomysql.DictCursor
 _RESULT: Any = MySQLResult
 
 
-def _methods() -> tuple[Any, ...]:
-    """Those that somebody may have replaced to see statements or rows."""
-    return (
-        _PLAIN.execute, _PLAIN._query, _PLAIN._do_get_result, _PLAIN.fetchone, _PLAIN.fetchmany, _PLAIN.fetchall,
-        _PLAIN.mogrify, _PLAIN._escape_args,
-        _CONNECTION.query, _CONNECTION.cursor, _CONNECTION._execute_command, _CONNECTION._read_query_result,
-        _CONNECTION._read_packet, _CONNECTION._write_bytes, _RESULT.read, _RESULT._read_rowdata_packet,
-        _RESULT._read_row_from_packet,
-    )  # fmt: skip
-
-
-def _dictionary_methods() -> tuple[Any, ...]:
-    return (
-        _DICTIONARY.execute, _DICTIONARY._query, _DICTIONARY._do_get_result, _DICTIONARY._conv_row,
-        _DICTIONARY.fetchone, _DICTIONARY.fetchmany, _DICTIONARY.fetchall,
-    )  # fmt: skip
-
-
-_ORIGINAL = _methods() if are_original(_methods()) else ()
-_ORIGINAL_DICTIONARY = _dictionary_methods() if are_original(_dictionary_methods()) else ()
-_OVERRIDES = frozenset(("query", "cursor", "_execute_command", "_read_query_result", "_read_packet", "_write_bytes"))
+_METHODS = ("query", "cursor", "_execute_command", "_read_query_result", "_read_packet", "_write_bytes")
+_CURSORS = ("execute", "_query", "_do_get_result", "fetchone", "fetchmany", "fetchall", "mogrify", "_escape_args")
+_RESULTS = ("read", "_read_rowdata_packet", "_read_row_from_packet")
 _SERVER_LOST = 2013
 
 
@@ -152,29 +133,14 @@ class AiomysqlReader(StatementReader):
 
     __slots__ = ()
     decoders = "decoders"
-
-    def is_idle(self) -> bool:
-        """As far as the wire knows and the driver has read."""
-        raw, wire = self.raw, self.wire
-        result = raw._result
-        if raw._writer is not wire.output or wire.due or wire.lost or wire.doubt is not None:
-            return False
-        if result is not None and (result.has_next or result.unbuffered_active):
-            return False
-        return not raw._reader._buffer and all(map(is_, _methods(), _ORIGINAL))
+    methods = Originals({_PLAIN: _CURSORS, _CONNECTION: _METHODS, _RESULT: _RESULTS})
+    dictionary = _DICTIONARY
+    dictionary_methods = Originals({_DICTIONARY: DICTIONARY_METHODS})
 
     def is_usual(self) -> bool:
         """Nobody wants to have statements in the log."""
         raw = self.raw
-        return not raw._echo and bool(raw.use_unicode) and raw.__dict__.keys().isdisjoint(_OVERRIDES)
-
-    def gives_dicts(self) -> bool:
-        """It is a class that can be changed, as the plain one is."""
-        return (
-            bool(_ORIGINAL_DICTIONARY)
-            and all(map(is_, _dictionary_methods(), _ORIGINAL_DICTIONARY))
-            and _DICTIONARY.dict_type is dict
-        )
+        return not raw._echo and bool(raw.use_unicode) and raw.__dict__.keys().isdisjoint(_METHODS)
 
     def literal(self) -> Callable[[Any], str]:
         """There is but one."""
@@ -185,10 +151,6 @@ class AiomysqlReader(StatementReader):
         """One class, or none at all for that of the connection."""
         wanted = args[0] if args else self.raw.cursorclass
         return False if wanted is _PLAIN else True if wanted is _DICTIONARY else None
-
-    def cursor(self, args: tuple[Any, ...]) -> Any:
-        """The driver's cursor."""
-        return driver.new_cursor(self.raw, args, {})
 
     def rows(self, shape: Shape, reply: bytearray, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
         """One after the other."""

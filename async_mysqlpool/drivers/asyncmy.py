@@ -7,7 +7,7 @@ names, and for reading results those of `AsyncmyReader`.
 
 from __future__ import annotations
 
-from operator import attrgetter, is_
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from asyncmy import protocol
@@ -17,7 +17,7 @@ from asyncmy.errors import InternalError, MySQLError
 
 from async_mysqlpool.drivers.family import PyMySQLFamily
 from async_mysqlpool.drivers.login import Names, login_of, oversee
-from async_mysqlpool.drivers.results import StatementReader, are_original
+from async_mysqlpool.drivers.results import DICTIONARY_METHODS, Originals, StatementReader
 from async_mysqlpool.wire.transport import BufferedWire, abort
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ class AsyncmyDriver(PyMySQLFamily):
 
     def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
         """For its own connections, as long as nobody had changed them when this file was loaded."""
-        if not _ORIGINAL or type(raw) is not _CONNECTION or not isinstance(wire, BufferedWire):
+        if not AsyncmyReader.methods.known or type(raw) is not _CONNECTION or not isinstance(wire, BufferedWire):
             return None
-        reader = AsyncmyReader(raw, wire, shapes, eof_follows=not raw._deprecate_eof)
+        reader = AsyncmyReader(self, raw, wire, shapes, eof_follows=not raw._deprecate_eof)
         return reader if reader.is_usual() else None
 
 
@@ -115,24 +115,8 @@ _CONNECTION: Any = Connection
 _DICTIONARY: Any = DictCursor
 
 
-def _methods() -> tuple[Any, ...]:
-    """Those that somebody may have replaced to see statements or rows; the cursor itself cannot be changed."""
-    return (
-        _CONNECTION.query, _CONNECTION.cursor, _CONNECTION._execute_command, _CONNECTION._read_query_result,
-        _CONNECTION.read_packet, _CONNECTION._write_bytes,
-    )  # fmt: skip
-
-
-def _dictionary_methods() -> tuple[Any, ...]:
-    return (
-        _DICTIONARY.execute, _DICTIONARY._query, _DICTIONARY._do_get_result, _DICTIONARY._conv_row,
-        _DICTIONARY.fetchone, _DICTIONARY.fetchmany, _DICTIONARY.fetchall,
-    )  # fmt: skip
-
-
-_ORIGINAL = _methods() if are_original(_methods()) else ()
-_ORIGINAL_DICTIONARY = _dictionary_methods() if are_original(_dictionary_methods()) else ()
-_OVERRIDES = frozenset(("query", "cursor", "_execute_command", "_read_query_result", "read_packet", "_write_bytes"))
+# Of the connection; the cursor itself cannot be changed.
+_METHODS = ("query", "cursor", "_execute_command", "_read_query_result", "read_packet", "_write_bytes")
 
 
 _protocol: Any = protocol
@@ -144,31 +128,16 @@ class AsyncmyReader(StatementReader):
 
     __slots__ = ()
     decoders = "_decoders"
-
-    def is_idle(self) -> bool:
-        """As far as the wire knows and the driver has read."""
-        raw, wire = self.raw, self.wire
-        result, proto = raw._result, raw._proto
-        if raw._transport is not wire.output or wire.due or wire.lost or wire.doubt is not None:
-            return False
-        if result is not None and (result.has_next or result.unbuffered_active):
-            return False
-        return proto.length == proto.pos and all(map(is_, _methods(), _ORIGINAL))
+    methods = Originals({_CONNECTION: _METHODS})
+    dictionary = _DICTIONARY
+    dictionary_methods = Originals({_DICTIONARY: DICTIONARY_METHODS})
 
     def is_usual(self) -> bool:
         """Nobody is told of statements, prepares them or limits the time for their replies."""
         raw = self.raw
         if raw._query_callback is not None or raw._echo or raw._stmt_cache_size or raw._read_timeout:
             return False
-        return bool(raw._connected and raw._use_unicode) and raw.__dict__.keys().isdisjoint(_OVERRIDES)
-
-    def gives_dicts(self) -> bool:
-        """It is a class that can be changed, other than the plain one."""
-        return (
-            bool(_ORIGINAL_DICTIONARY)
-            and all(map(is_, _dictionary_methods(), _ORIGINAL_DICTIONARY))
-            and _DICTIONARY.dict_type is dict
-        )
+        return bool(raw._connected and raw._use_unicode) and raw.__dict__.keys().isdisjoint(_METHODS)
 
     def literal(self) -> Callable[[Any], str]:
         """Knows the connection's own encoders."""
@@ -179,10 +148,6 @@ class AsyncmyReader(StatementReader):
         """One class, or none at all for that of the connection."""
         wanted = (args[0] if args else None) or self.raw._cursor_cls
         return False if wanted is Cursor else True if wanted is _DICTIONARY else None
-
-    def cursor(self, args: tuple[Any, ...]) -> Any:
-        """The driver's cursor."""
-        return self.raw.cursor(*args)
 
     def rows(self, shape: Shape, reply: bytearray, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
         """In one go."""

@@ -10,7 +10,7 @@ cdef class Shape:
 
 
 cdef class StatementReader:
-    cdef public object raw, wire, _shapes
+    cdef public object raw, wire, _shapes, _driver
     cdef public bint _eof_follows, exposed
 
     cpdef Shape find(self, query, bint dictionary)

@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import OrderedDict
+from operator import attrgetter, is_
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from async_mysqlpool.wire import packets as p
 
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.wire.transport import TransportWire
 
-__all__ = ["Rows", "Shape", "Shapes", "StatementReader", "are_original"]
+__all__ = ["DICTIONARY_METHODS", "Originals", "Rows", "Shape", "Shapes", "StatementReader"]
 
 Rows: TypeAlias = "tuple[tuple[Any, ...], ...] | list[dict[str, Any]]"
+
+# Of the cursors that give dicts: the same in all drivers that descend from PyMySQL.
+DICTIONARY_METHODS = ("execute", "_query", "_do_get_result", "_conv_row", "fetchone", "fetchmany", "fetchall")
 
 _MOST_SHAPES = 512  # statements of a pool
 _LONGEST_TEXT = 4096  # characters of one
@@ -107,10 +111,20 @@ class Shapes(OrderedDict[str, "Shape | bool"]):
             self.popitem(last=False)
 
 
+class Adapter(Protocol):
+    """What is needed of a driver's adapter; see `base.Driver` and `PyMySQLFamily`."""
+
+    output_attribute: str
+
+    def has_unread(self, raw: Any) -> bool: ...
+    def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+
 class StatementReader:
     """Asks statements on one connection.
 
     Args:
+        driver: the adapter of its driver.
         raw: the driver's connection.
         wire: what it talks through.
         shapes: what is known of statements, shared by all connections of a pool.
@@ -120,11 +134,16 @@ class StatementReader:
         exposed: somebody may have changed the connection's settings since the pool has seen to them.
     """
 
-    __slots__ = ("_eof_follows", "_shapes", "exposed", "raw", "wire")
+    __slots__ = ("_driver", "_eof_follows", "_shapes", "exposed", "raw", "wire")
 
+    # Set by each driver:
     decoders = ""  # what the connection calls its table of converters, by type of column
+    methods: Any = None  # `Originals` that send a statement and read its result
+    dictionary: Any = None  # the class of the cursor that gives dicts
+    dictionary_methods: Any = None  # `Originals` of that
 
-    def __init__(self, raw: Any, wire: TransportWire, shapes: Shapes, eof_follows: bool) -> None:
+    def __init__(self, driver: Adapter, raw: Any, wire: TransportWire, shapes: Shapes, eof_follows: bool) -> None:
+        self._driver = driver
         self.raw = raw
         self.wire = wire
         self._shapes = shapes
@@ -133,16 +152,8 @@ class StatementReader:
 
     # -- set by each driver ---------------------------------------------------------------------------------------
 
-    def is_idle(self) -> bool:
-        """Whether a statement can be asked now, and the driver's own methods are what would have sent it."""
-        raise NotImplementedError
-
     def is_usual(self) -> bool:
         """Whether no setting of the connection changes what is read, or has somebody told of it."""
-        raise NotImplementedError
-
-    def gives_dicts(self) -> bool:
-        """Whether the cursor that gives dicts does that in its own way."""
         raise NotImplementedError
 
     def literal(self) -> Callable[[Any], str]:
@@ -151,10 +162,6 @@ class StatementReader:
 
     def kind(self, args: tuple[Any, ...]) -> bool | None:
         """Which cursor is wanted: False the driver's plain one, True the one that gives dicts, None another one."""
-        raise NotImplementedError
-
-    def cursor(self, args: tuple[Any, ...]) -> Any:
-        """The driver's cursor."""
         raise NotImplementedError
 
     def rows(self, shape: Shape, reply: bytearray, at: int, sequence: int) -> tuple[list[tuple[Any, ...]], int, int]:
@@ -181,6 +188,25 @@ class StatementReader:
         return
 
     # -- the same for all -----------------------------------------------------------------------------------------
+
+    def is_idle(self) -> bool:
+        """Whether a statement can be asked now, and the driver's own methods are what would have sent it."""
+        raw, wire, result = self.raw, self.wire, self.raw._result
+        if not wire.is_of(getattr(raw, self._driver.output_attribute)):
+            return False
+        if wire.due or wire.lost or wire.doubt is not None or self._driver.has_unread(raw):
+            return False
+        if result is not None and (result.has_next or result.unbuffered_active):
+            return False
+        return bool(self.methods.stand())
+
+    def gives_dicts(self) -> bool:
+        """Whether the cursor that gives dicts does that in its own way; its class can be changed."""
+        return bool(self.dictionary_methods.stand()) and self.dictionary.dict_type is dict
+
+    def cursor(self, args: tuple[Any, ...]) -> Any:
+        """The driver's cursor."""
+        return self._driver.new_cursor(self.raw, args, {})
 
     def find(self, query: object, dictionary: bool) -> Shape | None:
         """What a statement will return, if it may be asked now."""
@@ -319,9 +345,27 @@ def _ending(reply: bytearray, at: int, sequence: int, eof_follows: bool) -> int 
     return reply[status] | reply[status + 1] << 8
 
 
-def are_original(functions: Iterable[Callable[..., Any]]) -> bool:
-    """Whether all of these are what their module defines, and none was put there by somebody else."""
-    return all(map(_is_original, functions))
+class Originals:
+    """Methods of a driver's that somebody may replace to see statements or rows.
+
+    Args:
+        methods: class -> the names of its methods.
+
+    Attributes:
+        known: all of them were what their module defines when this was made.
+    """
+
+    def __init__(self, methods: Mapping[Any, Sequence[str]]) -> None:
+        self._of = [(owner, attrgetter(*names)) for owner, names in methods.items()]
+        self._functions = self._now()
+        self.known = all(map(_is_original, self._functions))
+
+    def stand(self) -> bool:
+        """Whether nobody has replaced any, before this was made or since."""
+        return self.known and all(map(is_, self._now(), self._functions))
+
+    def _now(self) -> list[Any]:
+        return [function for owner, get in self._of for function in get(owner)]
 
 
 def _is_original(function: Any) -> bool:
