@@ -42,9 +42,7 @@ _SECOND = {
     "mariadb": "SELECT LASTVAL(test.counter), (SELECT COUNT(*) FROM information_schema.PROFILING)",
     "mysql": f"""SELECT (SELECT COUNT(*) FROM information_schema.PROFILING) AS profiles,
         (SELECT COUNT(*) FROM information_schema.OPTIMIZER_TRACE) AS traces,
-        (SELECT RESOURCE_GROUP FROM {_THREAD}) AS resource_group,
-        (SELECT COUNT(*) FROM performance_schema.events_transactions_current WHERE AUTOCOMMIT = 'NO'
-            AND STATE = 'ACTIVE' AND THREAD_ID = (SELECT THREAD_ID FROM {_THREAD})) AS transaction""",
+        (SELECT RESOURCE_GROUP FROM {_THREAD}) AS resource_group""",
 }
 _MASK = ", ".join(repr(name) for name in BY_THEMSELVES)
 _VARIABLES = {
@@ -57,6 +55,7 @@ _VARIABLES = {
 _SUM = "SELECT COUNT(*), CAST(SUM(CRC32(CONCAT(name, '=', value))) AS CHAR) FROM ({variables}) AS variables"
 # Statements whose rows, or error number, must be those of a new connection.
 _PROBES = (
+    "SAVEPOINT dirt; ROLLBACK TO SAVEPOINT dirt",  # outside a transaction the first does nothing, so the second fails
     # What a transaction of the borrower's own would be like; READ UNCOMMITTED would show another session's change.
     "START TRANSACTION; SELECT value FROM test.probe WHERE id = 1; UPDATE test.probe SET value = 1 WHERE id = 4711; "  # noqa: ISC004
     "ROLLBACK; SELECT 'back\\slash', 1 || 0",

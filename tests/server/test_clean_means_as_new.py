@@ -38,11 +38,8 @@ STAYS = {
 # What stays when a routine does it, where no text tells of it.
 STAYS_BY_ROUTINE = {
     "mariadb": {"profiles"},
-    "mysql": {
-        "optimizer trace", "optimizer trace, switched off again", "resource group",
-        "XA, prepared", "XA, prepared, nothing written",  # performance_schema goes on showing the transaction
-    },
-}  # fmt: skip
+    "mysql": {"optimizer trace", "optimizer trace, switched off again", "resource group"},
+}
 LOCKS = {"writing", "locks", "DDL"}  # as `outside` names them
 EVERY = 8  # of these one is tried with a way that takes long
 SLOW = {"text, then cancelled"}
