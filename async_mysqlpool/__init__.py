@@ -33,7 +33,8 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         acquire.py      the fast path and the slow one: deadline, account, explanation
         maintenance.py  the background task: a pure plan, and the loop that has it carried out
     forks.py        what a forked child must not do
-    pool.py         open, acquire, release, close
+    life.py         open, close, terminate
+    pool.py         acquire, release, what to look at and to change
 
 and around it, using only what is public:
 

@@ -294,3 +294,8 @@ class Capacity(Flow):
         holder = entry.holder
         task = holder.get_name() if holder else "?"
         return Lease(entry.connection_id, self.loop.time() - entry.acquired_at, task, site_text(entry.site))
+
+    def leases(self) -> list[Lease]:
+        """Who holds a connection, the longest first."""
+        held = [self.lease(entry) for entry in self.entries if entry.state is State.IN_USE]
+        return sorted(held, key=lambda lease: -lease.age)
