@@ -27,10 +27,12 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         semaphore.py    the same as an asyncio.Semaphore
         idle.py         the idle connections, the last one in on top
         journal.py      counters, events, log lines
+        hooks.py        on_connect and on_release
         workers.py      the pool's own tasks: open, clean, check, close, kill
         flow.py         the way round: taken, lent, given back, offered
         capacity.py     all else that becomes of connections and permits
         acquire.py      the fast path and the slow one: deadline, account, explanation
+        hooked.py       the same with on_acquire and other options that each borrow has to look after
         maintenance.py  the background task: a pure plan, and the loop that has it carried out
     forks.py        what a forked child must not do
     life.py         open, close, terminate

@@ -27,7 +27,8 @@ __all__ = [
 ]
 
 # Why a connection ended: "idle", "lifetime", "expired", "broken", "cancelled", "unread result", "discarded",
-# "reset failed", "forgotten", "not pooled", "surplus", "shutdown".
+# "reset failed", "forgotten", "not pooled", "surplus", "shutdown", "uses", "on_acquire", "on_release",
+# "not restorable", "failover".
 CloseReason: TypeAlias = str
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from async_mysqlpool import forks
 from async_mysqlpool.capacity import maintenance
-from async_mysqlpool.capacity.capacity import Capacity
+from async_mysqlpool.capacity.hooked import make_capacity
 from async_mysqlpool.capacity.journal import logger
 from async_mysqlpool.connection.opening import again
 from async_mysqlpool.errors import ForkedPoolError, PoolClosedError, ServerUnavailableError, WrongEventLoopError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from async_mysqlpool.capacity.capacity import Capacity
     from async_mysqlpool.config import PoolConfig
     from async_mysqlpool.drivers import Driver
 
@@ -67,7 +68,7 @@ class Life:
         """Start the pool; harmless when it is open already.
 
         Args:
-            wait: until `min_size` connections are there. Otherwise they are opened in the background.
+            wait: until `min_size` connections, and `min_idle`, are there. Otherwise they are opened in the background.
             timeout: seconds to go on trying when the server cannot be reached; None: the first failure is raised.
 
         Raises:
@@ -93,7 +94,7 @@ class Life:
             raise
 
     async def _filled(self, timeout: float | None) -> None:
-        """When `min_size` connections are there.
+        """When as many connections are there as shall be when nobody has one.
 
         Not by `asyncio.timeout`: in a task that was cancelled before, that of Python 3.11.2 ends in CancelledError.
         """
@@ -101,13 +102,13 @@ class Life:
         ends = math.inf if timeout is None else capacity.loop.time() + timeout
         alarm = None if timeout is None else capacity.loop.call_at(ends, capacity.progress.set)
         try:
-            while self._ready().living < capacity.min_size:
+            while self._ready().living < capacity.at_rest:
                 error = capacity.connect_error
                 if error is not None and (timeout is None or not isinstance(error, ServerUnavailableError)):
                     raise again(error)
                 if capacity.loop.time() >= ends:
                     raise ServerUnavailableError(
-                        f"pool {self._name}: no {capacity.min_size} connections within open(timeout={timeout:g})"
+                        f"pool {self._name}: no {capacity.at_rest} connections within open(timeout={timeout:g})"
                         + (f"; the last attempt failed: {error}" if error else "")
                     ) from error
                 capacity.progress.clear()
@@ -118,7 +119,7 @@ class Life:
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._capacity = Capacity(self._driver, self._config, self._name)
+        self._capacity = make_capacity(self._driver, self._config, self._name)
         self._life = Stage.OPEN
         self._maintenance = self._loop.create_task(
             maintenance.run(weakref.ref(self), self._capacity), name=f"{self._name}: maintenance"

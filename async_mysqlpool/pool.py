@@ -10,7 +10,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from async_mysqlpool.capacity.acquire import Acquire, check_timeout
+from async_mysqlpool.capacity.acquire import check_timeout
+from async_mysqlpool.capacity.hooked import acquire_class
 from async_mysqlpool.client_options import read_client
 from async_mysqlpool.config import Options, build_config
 from async_mysqlpool.connection.entry import State, caller
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self, Unpack
 
+    from async_mysqlpool.capacity.acquire import Acquire
     from async_mysqlpool.config import Reset
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.lease.connection import PooledConnection
@@ -54,6 +56,7 @@ class ConnectionPool(Life, Queries):
         config = build_config(dsn, options)
         super().__init__(config, load_driver(config.driver))
         self._scheme = "mariadb" if dsn is not None and dsn.startswith("mariadb") else "mysql"
+        self._acquire = acquire_class(config)  # decided once: who uses no hook does not pay for one
         self._min_size, self._max_size = config.min_size, config.max_size
 
     @classmethod
@@ -96,7 +99,7 @@ class ConnectionPool(Life, Queries):
             timeout = self._config.queue_timeout
         else:
             check_timeout(timeout)
-        return Acquire(self, timeout, site or caller(1))
+        return self._acquire(self, timeout, site or caller(1))
 
     def release(self, connection: PooledConnection) -> None:
         """Give a connection back. Harmless when it went back before.

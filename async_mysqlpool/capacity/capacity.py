@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Capacity"]
 
 _CUT_OFF = {State.CLOSING, State.CLOSED}  # of a connection that its borrower still believes to have
+_READY = {State.IDLE, State.CLEANING}  # to be lent, now or soon
 _LIVING = {State.IDLE, State.HANDED, State.IN_USE, State.CLEANING}
 
 
@@ -55,20 +56,28 @@ class Capacity(Flow):
         """Connections that are there to be lent, now or later."""
         return sum(entry.state in _LIVING for entry in self.entries)
 
+    @property
+    def at_rest(self) -> int:
+        """Connections that are to be there when nobody has one."""
+        return max(self.min_size, min(self.config.min_idle, self.max_size))
+
     # -- opening --------------------------------------------------------------------------------------------------
 
     def refill(self) -> None:
-        """Have connections opened until there are `min_size`, as far as there is room besides the idle ones."""
-        while len(self.workers.openers) < self.needed() and self.permits.free > self.idle.qsize():
+        """Have connections opened until there are enough, as far as there is room besides the idle ones."""
+        while self.permits.free > self.idle.qsize() and len(self.workers.openers) < self.needed():
             if not self.permits.take():
                 return
             self.workers.open_one()
 
     def needed(self) -> int:
-        """Connections that somebody waits for, or that are missing from `min_size`."""
+        """Connections that somebody waits for, or that are missing from `min_size` or `min_idle`."""
         if self.closing:
             return 0
-        return len(self.wanted) + max(0, self.min_size - self.living)
+        missing = self.min_size - self.living
+        if self.config.min_idle:
+            missing = max(missing, self.config.min_idle - sum(entry.state in _READY for entry in self.entries))
+        return len(self.wanted) + max(0, missing)
 
     def connected(self, entry: Entry, took: float) -> None:
         """A worker opened one; it is about to be offered."""
@@ -223,7 +232,7 @@ class Capacity(Flow):
         if is_disconnect(number):
             self.suspect_all()
         elif number == READ_ONLY_TRANSACTION:
-            entry.suspect_role = not entry.wire.status & SERVER_STATUS_IN_TRANS_READONLY
+            entry.suspect_role = entry.needs_look = not entry.wire.status & SERVER_STATUS_IN_TRANS_READONLY
         elif is_failover(number, str(error)):
             entry.doubt = "failover"
             self.expire("failover")

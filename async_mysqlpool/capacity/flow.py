@@ -148,7 +148,7 @@ class Flow:
         """To the next borrower, to be made clean, or to its end."""
         if reason is not None:
             self.retire(entry, reason)
-        elif entry.suspect_role:
+        elif entry.needs_look:
             self.workers.clean(entry)
         elif session.is_clean(entry, self.config.reset):
             self.offer(entry)
@@ -189,6 +189,10 @@ class Flow:
         if entry.expires_at <= now:
             return "lifetime"
         return None
+
+    def unfit(self, entry: Entry) -> str | None:
+        """The same of a connection that a hook has had meanwhile."""
+        return self._unfit(entry, self.loop.time())
 
     def _misused(self, entry: Entry, wire: Connected) -> str | None:
         """Whether its borrower has left it in a state from which no reset leads back."""

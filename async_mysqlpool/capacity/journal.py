@@ -58,6 +58,14 @@ class Journal:
         """A method of the driver's raised where nothing may."""
         self.say(logging.ERROR, "%s: the driver failed: %r", self.pool, error, exc_info=error)
 
+    def hook_failed(self, hook: str, entry: Entry, error: BaseException) -> None:
+        """One that nobody waits for; its connection is discarded."""
+        self.say(
+            logging.ERROR,
+            "%s: %s failed, connection %d is discarded: %r", self.pool, hook, entry.connection_id, error,
+            exc_info=error,
+        )  # fmt: skip
+
     def opened(self, entry: Entry, took: float, after: ConnectError | None) -> None:
         """A connection is ready; `after` is the failure before it, if the server had been away."""
         if after is not None:

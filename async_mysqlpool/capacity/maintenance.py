@@ -59,7 +59,7 @@ def plan(now: float, entries: Iterable[Entry], config: PoolConfig, min_size: int
         now: the loop's time.
         entries: every physical connection.
         config: the limits.
-        min_size: connections to keep.
+        min_size: connections to keep; `config.min_idle` of them besides those in use.
     """
     result = Plan()
     living = [e for e in entries if e.state not in {State.CLOSING, State.CLOSED}]
@@ -68,10 +68,14 @@ def plan(now: float, entries: Iterable[Entry], config: PoolConfig, min_size: int
     for entry in living:
         if entry.expires_at > now:
             result.wake_at = min(result.wake_at, entry.expires_at)
-    _retire_idle(result, now, idle, config, spare=len(living) - len(result.retire) - min_size)
+    going = len(result.retire)
+    spare = min(len(living) - going - min_size, len(idle) - going - config.min_idle)
+    _retire_idle(result, now, idle, config, spare)
     if config.hold_warning is not None:
         _warn_of_holders(result, now, living, config.hold_warning)
-    result.open = max(0, min_size - (len(living) - len(result.retire)))
+    in_use = sum(e.state in {State.IN_USE, State.HANDED} for e in living)
+    wanted = max(min_size, config.min_idle + in_use if config.min_idle else 0)
+    result.open = max(0, wanted - (len(living) - len(result.retire)))
     return result
 
 

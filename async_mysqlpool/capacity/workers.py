@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from async_mysqlpool.capacity.hooks import ask_on_release, run_on_connect
 from async_mysqlpool.capacity.journal import logger
 from async_mysqlpool.connection import session
 from async_mysqlpool.connection.baseline import resets_all
@@ -20,8 +21,7 @@ from async_mysqlpool.connection.killer import Killer, Victim
 from async_mysqlpool.connection.opening import Backoff, Connector, is_to_end
 from async_mysqlpool.drivers.base import is_server_error, is_server_full, is_unavailable
 from async_mysqlpool.errors import ConnectError, ServerUnavailableError
-from async_mysqlpool.lease.connection import PooledConnection
-from async_mysqlpool.lease.held import Owner, end
+from async_mysqlpool.lease.held import Owner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -54,6 +54,7 @@ class Bookkeeping(Owner, Protocol):
     def connected(self, entry: Entry, took: float) -> None: ...
     def connect_failed(self, error: ConnectError, hope: bool) -> None: ...
     def is_dead(self, entry: Entry) -> bool: ...
+    def unfit(self, entry: Entry) -> str | None: ...
     def suspect_all(self) -> None: ...
     def expire(self, reason: str) -> None: ...
     def take_now(self, now: float) -> Entry | None: ...
@@ -125,7 +126,7 @@ class Workers:
         self.dialling += 1
         try:
             await self.connector.connect(entry, persistent=not self._backoff.failing)
-            await self._run_hook(entry)
+            await run_on_connect(capacity, entry)
             if capacity.is_dead(entry):
                 raise ServerUnavailableError("the connection was lost as soon as it was opened")
         except BaseException as exc:
@@ -145,23 +146,6 @@ class Workers:
         entry.released_at = self._loop.time()
         capacity.connected(entry, entry.released_at - started)
         return entry
-
-    async def _run_hook(self, entry: Entry) -> None:
-        """`on_connect`, with a connection that is the hook's for the time it runs."""
-        if self._config.on_connect is None:
-            return
-        lease = PooledConnection(self._capacity, entry)
-        try:
-            async with asyncio.timeout(self._config.connect_timeout):
-                await self._config.on_connect(lease)
-        except (Exception, asyncio.CancelledError) as exc:
-            if is_to_end(exc):
-                raise
-            raise ConnectError(f"on_connect failed: {exc!r}") from exc
-        finally:
-            end(lease)
-        if entry.under_way or self._driver.has_unread(entry.raw):
-            raise ConnectError("on_connect left a result unread or a statement unfinished")
 
     # -- resetting, cleaning, checking, closing -------------------------------------------------------------------
 
@@ -186,20 +170,31 @@ class Workers:
     async def _clean(self, entry: Entry) -> None:
         capacity = self._capacity
         try:
+            looked, entry.needs_look = entry.needs_look, False
+            if looked and (reason := await ask_on_release(capacity, entry)) is not None:
+                capacity.retire(entry, reason)
+            elif looked and not entry.suspect_role and session.is_clean(entry, self._config.reset):
+                capacity.offer(entry)
+            else:
+                await self._reset(entry)
+        except BaseException:
+            capacity.gone(entry, "shutdown")
+            raise
+
+    async def _reset(self, entry: Entry) -> None:
+        capacity = self._capacity
+        try:
             async with asyncio.timeout(self._config.connect_timeout):
                 if entry.suspect_role and await self._is_read_only(entry):
                     capacity.expire("failover")
                 await session.reset(self._driver, entry, self._config.reset)
                 if resets_all(self._config.reset):
-                    await self._run_hook(entry)
+                    await run_on_connect(capacity, entry)
         except session.NotRestorableError:
             capacity.retire(entry, "not restorable")
         except Exception as exc:  # noqa: BLE001  whatever it was, the session is not clean
             capacity.journal.reset_failed(entry, exc)
             capacity.gone(entry, "reset failed")
-        except BaseException:
-            capacity.gone(entry, "shutdown")
-            raise
         else:
             capacity.journal.counters.resets += 1
             if entry.expires_at == 0.0:

@@ -114,6 +114,7 @@ class Entry:
         baseline: the session state that every borrower must find.
         broken_off: a call of the driver ended before its reply was complete; nothing can be said on it any more.
         exposed: the driver's own object was within reach of a borrower since its settings were last put back.
+        needs_look: something has to be asked before it is lent again: `on_release`, or its role.
         suspect_role: something was read-only: the server, or was it the borrower's own wish?
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: it is in a block that ends in COMMIT or ROLLBACK, or was in one that ended in neither.
@@ -140,6 +141,7 @@ class Entry:
         "exposed",
         "killable",
         "local_port",
+        "needs_look",
         "on_reset",
         "open_transaction",
         "peer",
@@ -176,6 +178,7 @@ class Entry:
         self.expires_at = float("inf")
         self.broken_off = False
         self.exposed = False
+        self.needs_look = False
         self.suspect_role = False
         self.open_transaction = False
         self.abandoned = False

@@ -18,7 +18,8 @@ DEFAULTS = {
     "driver": None, "name": None, "min_size": 1, "max_size": 10, "queue_timeout": 30.0, "max_waiting": None,
     "max_idle_time": 600.0, "max_lifetime": 3600.0, "connect_timeout": 10.0, "max_connecting": 4, "validate_after": 0.5,
     "validation_timeout": 1.0, "reset": "session", "kill_on_cancel": True, "hold_warning": None,
-    "on_connect": None, "charset": "utf8mb4", "autocommit": True, "pooling": True,
+    "on_connect": None, "on_acquire": None, "on_release": None, "min_idle": 0,
+    "max_uses": None, "charset": "utf8mb4", "autocommit": True, "pooling": True,
 }  # fmt: skip
 
 
@@ -170,7 +171,8 @@ def test_the_value_of_an_option_in_a_dsn_may_hold_what_would_end_other_parts():
         ("session_variables", ["time_zone"]), ("on_connect", "SET NAMES utf8mb4"), ("observers", "me"),
         ("pooling", "no"), ("host", None), ("port", 0), ("port", 65536), ("port", "3306"), ("user", 7),
         ("password", None), ("database", 3), ("charset", "utf8 mb4"), ("charset", ""), ("autocommit", 1), ("ssl", "on"),
-        ("connect_args", "x"), ("driver", 3), ("name", 3),
+        ("connect_args", "x"), ("driver", 3), ("name", 3), ("on_acquire", "SET @x = 1"), ("on_release", True),
+        ("min_idle", -1), ("min_idle", None), ("max_uses", 0), ("max_uses", 1.5),
     ],
 )  # fmt: skip
 def test_an_impossible_value_is_refused_by_name(option, value):
@@ -193,6 +195,8 @@ def test_the_edges_of_what_is_possible_are_accepted(option, value):
 def test_a_minimum_above_the_maximum_is_refused():
     with pytest.raises(ConfigurationError, match="min_size=5 is more than max_size=3"):
         build_config(None, {"min_size": 5, "max_size": 3})
+    with pytest.raises(ConfigurationError, match="min_idle=5 is more than max_size=3"):
+        build_config(None, {"min_idle": 5, "max_size": 3})
 
 
 @pytest.mark.parametrize(

@@ -114,11 +114,15 @@ def password(failing, options, patches):
     options["password"] = failing
 
 
-def hook(failing, options, patches):
-    async def on_connect(conn):
-        failing()
+def hook(name):
+    def install(failing, options, patches):
+        async def call(conn):
+            await value(conn, "SELECT 1")
+            failing()
 
-    options["on_connect"] = on_connect
+        options[name] = call
+
+    return install
 
 
 FOREIGN = {
@@ -126,7 +130,7 @@ FOREIGN = {
     "site": site,
     "log filter": log_filter,
     "password": password,
-    "on_connect": hook,
+    **{name: hook(name) for name in ("on_connect", "on_acquire", "on_release")},
     **{
         f"driver.{name}": driver_method(name)
         for name in (
