@@ -21,6 +21,7 @@ __all__ = [
     "LateReturn",
     "LeftBehind",
     "Observer",
+    "ReconnectFailed",
     "Released",
     "ResetFailed",
     "StatementKilled",
@@ -28,7 +29,7 @@ __all__ = [
 
 # Why a connection ended: "idle", "lifetime", "expired", "broken", "cancelled", "unread result", "discarded",
 # "reset failed", "forgotten", "not pooled", "surplus", "shutdown", "uses", "on_acquire", "on_release",
-# "not restorable", "failover".
+# "not restorable", "failover", "not retained".
 CloseReason: TypeAlias = str
 
 
@@ -57,6 +58,20 @@ class ConnectFailed:
 
     pool: str
     error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectFailed:
+    """The pool had connections, has none left, and failed to get another one. `ConnectFailed` came before.
+
+    It goes on trying as long as somebody waits or `min_size` is missing. This is attempt number `attempts` since there
+    was one, and the first of them failed `lasting` seconds ago.
+    """
+
+    pool: str
+    error: Exception
+    attempts: int
+    lasting: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +156,7 @@ Event: TypeAlias = (
     ConnectionOpened
     | ConnectionClosed
     | ConnectFailed
+    | ReconnectFailed
     | Acquired
     | AcquireFailed
     | Released

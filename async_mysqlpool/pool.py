@@ -20,10 +20,10 @@ from async_mysqlpool.errors import WrongEventLoopError
 from async_mysqlpool.lease.held import owner_of
 from async_mysqlpool.lease.queries import Queries
 from async_mysqlpool.life import Life, Stage
-from async_mysqlpool.stats import Counters, Lease, PoolStats
+from async_mysqlpool.stats import ConnectionInfo, Counters, Lease, PoolStats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Self, Unpack
 
     from async_mysqlpool.capacity.acquire import Acquire
@@ -192,6 +192,15 @@ class ConnectionPool(Life, Queries):
     def expire(self) -> None:
         """Replace every connection: idle ones now, borrowed ones as they come back."""
         self._ready().expire("expired")
+
+    def retain(self, predicate: Callable[[ConnectionInfo], object]) -> int:
+        """Close the idle connections of which `predicate` says False; it is asked of each, and must not block.
+
+        Returns:
+            How many were closed. Borrowed ones are not asked of; `min_size` is filled again.
+        """
+        capacity = self._ready()
+        return capacity.retire_idle(lambda entry: not predicate(capacity.info(entry)), "not retained")
 
     def _add_client_flag(self, flag: int) -> float:
         """Have connections opened with it from now on, the loop's time; those that are there are replaced.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Counters", "Lease", "PoolStats", "describe_cut_off", "describe_holders"]
+__all__ = ["ConnectionInfo", "Counters", "Lease", "PoolStats", "describe_cut_off", "describe_holders"]
 
 
 @dataclass(slots=True)
@@ -16,12 +16,14 @@ class Counters:
     """What happened since the pool was made. Times are seconds, summed up."""
 
     acquired: int = 0
+    held_time: float = 0.0
     waited: int = 0
     wait_time: float = 0.0
     timeouts: int = 0
     cancelled: int = 0
     refused: int = 0
     opened: int = 0
+    connect_time: float = 0.0
     connect_failures: int = 0
     resets: int = 0
     resets_failed: int = 0
@@ -43,6 +45,8 @@ class PoolStats:
         closing: being closed or killed.
         waiting: tasks in the queue.
         acquired: borrows so far; `waited` of them had to wait, `wait_time` seconds altogether.
+        held_time: how long connections were held, in seconds, summed up as they come back.
+        opened: connections opened so far; `connect_time` is how long that took altogether, in seconds.
         timeouts: acquires that ended in `AcquireTimeoutError`.
         cancelled: acquires that were cancelled while waiting.
         refused: acquires turned away by `max_waiting`, a closed pool or a failed connect.
@@ -61,12 +65,14 @@ class PoolStats:
     closing: int
     waiting: int
     acquired: int
+    held_time: float
     waited: int
     wait_time: float
     timeouts: int
     cancelled: int
     refused: int
     opened: int
+    connect_time: float
     connect_failures: int
     resets: int
     resets_failed: int
@@ -86,6 +92,23 @@ class PoolStats:
             if count
         ]
         return f"{', '.join(parts)} of {self.max_size}, {self.waiting} waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """An idle connection, as `ConnectionPool.retain` shows it.
+
+    Attributes:
+        connection_id: the server's id.
+        age: seconds since it was opened.
+        idle: seconds since it came back.
+        uses: borrows so far.
+    """
+
+    connection_id: int
+    age: float
+    idle: float
+    uses: int
 
 
 @dataclass(frozen=True, slots=True)

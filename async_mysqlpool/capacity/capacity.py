@@ -18,7 +18,7 @@ from async_mysqlpool.connection.entry import Entry, State, site_text
 from async_mysqlpool.connection.opening import again
 from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION, hangs_up, is_disconnect, is_failover, is_server_error
 from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
-from async_mysqlpool.stats import Lease, describe_cut_off
+from async_mysqlpool.stats import ConnectionInfo, Lease, describe_cut_off
 from async_mysqlpool.wire.packets import SERVER_STATUS_IN_TRANS_READONLY
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Capacity(Flow):
         self.progress = asyncio.Event()  # set whenever a connection came, went, or could not be opened
         self.changed = asyncio.Event()  # wakes the maintenance
         self.connect_error: ConnectError | None = None  # of the last attempt; None once one succeeded
+        self._reconnects, self._lost_at = 0, 0.0  # failed attempts since there was no connection left, and the first
         self.nested: dict[asyncio.Task[Any], object] = {}  # tasks that hold a connection and wait for another one
         self.workers = Workers(self)
 
@@ -83,7 +84,7 @@ class Capacity(Flow):
         """A worker opened one; it is about to be offered."""
         entry.on_reset = partial(self._reset_done, entry)
         self.journal.opened(entry, took, after=self.connect_error)
-        self.connect_error = None
+        self.connect_error, self._reconnects = None, 0
         self.progress.set()
         self.changed.set()
 
@@ -93,9 +94,20 @@ class Capacity(Flow):
         self.connect_error = error
         self.progress.set()
         others = self.living > 0
+        if others:
+            self._reconnects = 0
+        elif self.journal.counters.opened:
+            self._reconnect_failed(error)
         if isinstance(error, ServerUnavailableError) and (others or hope):
             return
         self.fail_waiters(lambda: again(error), queued=not others)
+
+    def _reconnect_failed(self, error: ConnectError) -> None:
+        now = self.loop.time()
+        if self._reconnects == 0:
+            self._lost_at = now
+        self._reconnects += 1
+        self.journal.reconnect_failed(error, self._reconnects, now - self._lost_at)
 
     def fail_waiters(self, make_error: Callable[[], Exception], queued: bool = True) -> None:
         """Send those away who wait for a connection, and those who wait for their turn as well."""
@@ -136,23 +148,29 @@ class Capacity(Flow):
             entry.state = State.CLOSING
             self.workers.close(entry, reason)
 
-    def retire_idle(self, chosen: Callable[[Entry], bool], reason: str) -> None:
-        """Close idle connections, each with a permit as everybody; the others stay in their order."""
+    def retire_idle(self, chosen: Callable[[Entry], bool], reason: str) -> int:
+        """Close idle connections; how many."""
+        going = self.take_idle(chosen)
+        for entry in going:
+            self.retire(entry, reason)
+        return len(going)
+
+    def take_idle(self, chosen: Callable[[Entry], bool]) -> list[Entry]:
+        """Those of the idle connections, each with a permit as everybody; the others stay in their order."""
         entries: list[Entry] = []
-        going: list[Entry] = []
-        doomed: set[Entry] = set()
+        taken: list[Entry] = []
+        wanted: set[Entry] = set()
         while not self.idle.empty():
             entries.append(self.idle.get_nowait())
         try:
-            doomed.update([entry for entry in entries if chosen(entry)])
-        finally:  # `chosen` may ask a driver, and that may raise
+            wanted.update([entry for entry in entries if chosen(entry)])
+        finally:  # `chosen` may ask a driver, or be the user's, and that may raise
             for entry in reversed(entries):
-                if entry in doomed and self.permits.take():
-                    going.append(entry)
+                if entry in wanted and self.permits.take():
+                    taken.append(entry)
                 else:
                     self.idle.put_nowait(entry)
-        for entry in going:
-            self.retire(entry, reason)
+        return taken
 
     def gone(self, entry: Entry, reason: str, keep_permit: bool = False) -> None:
         """A connection ends, whatever the road; its permit is free unless the caller goes on with it."""
@@ -303,6 +321,11 @@ class Capacity(Flow):
         holder = entry.holder
         task = holder.get_name() if holder else "?"
         return Lease(entry.connection_id, self.loop.time() - entry.acquired_at, task, site_text(entry.site))
+
+    def info(self, entry: Entry) -> ConnectionInfo:
+        """What is told of it while it is idle."""
+        now = self.loop.time()
+        return ConnectionInfo(entry.connection_id, now - entry.created_at, now - entry.released_at, entry.uses)
 
     def leases(self) -> list[Lease]:
         """Who holds a connection, the longest first."""

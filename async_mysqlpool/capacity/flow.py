@@ -112,6 +112,7 @@ class Flow:
 
     def _take_back(self, entry: Entry, now: float) -> None:
         """Its borrower is done with it."""
+        self.journal.counters.held_time += now - entry.acquired_at
         self._let_go(entry.task)
         if entry.user is not entry.task:
             self._let_go(entry.user)

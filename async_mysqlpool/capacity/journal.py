@@ -71,6 +71,7 @@ class Journal:
         if after is not None:
             self.say(logging.WARNING, "%s: the server is back", self.pool)
         self.counters.opened += 1
+        self.counters.connect_time += took
         self.emit(lambda: events.ConnectionOpened(self.pool, entry.connection_id, took))
 
     def connect_failed(self, error: ConnectError, after: ConnectError | None) -> None:
@@ -79,6 +80,10 @@ class Journal:
             self.say(logging.WARNING, "%s: %s", self.pool, error)
         self.counters.connect_failures += 1
         self.emit(lambda: events.ConnectFailed(self.pool, error))
+
+    def reconnect_failed(self, error: ConnectError, attempts: int, lasting: float) -> None:
+        """There were connections once, there is none left, and the server is not reached again."""
+        self.emit(lambda: events.ReconnectFailed(self.pool, error, attempts, lasting))
 
     def closed(self, entry: Entry, reason: events.CloseReason, age: float) -> None:
         """A connection is gone."""

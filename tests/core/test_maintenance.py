@@ -364,6 +364,41 @@ async def test_a_connect_under_way_while_expiring_is_not_kept(server):
         assert await borrow(pool) == 2
 
 
+async def test_retain_closes_the_idle_ones_that_the_predicate_does_not_want(server):
+    async with make_pool(server, max_size=4) as pool:
+        await burst(pool, 3, 2)
+        await asyncio.sleep(10)
+        async with pool.acquire():  # which is not asked of
+            await asyncio.sleep(1)
+            seen = []
+            assert pool.retain(lambda info: seen.append(info) or info.connection_id != 1) == 1
+            assert sorted((info.connection_id, info.uses) for info in seen) == [(1, 1), (2, 1)]
+            assert {(round(info.age), round(info.idle)) for info in seen} == {(13, 11)}
+        await asyncio.sleep(1)
+        assert set(server.sessions) == {2, 3}
+        assert pool.stats().closed == {"not retained": 1}
+        assert pool.retain(lambda info: info.age < 5) == 2
+        await asyncio.sleep(1)
+        assert pool.size == 0
+        assert pool.retain(lambda info: False) == 0
+        await check_whole(pool, server)
+
+
+async def test_retain_fills_the_minimum_again(server):
+    async with make_pool(server, min_size=2) as pool:
+        assert pool.retain(lambda info: False) == 2
+        await asyncio.sleep(1)
+        assert set(server.sessions) == {3, 4}
+
+
+async def test_a_predicate_that_fails_closes_nothing(server):
+    async with make_pool(server, min_size=2) as pool:
+        with pytest.raises(ZeroDivisionError):
+            pool.retain(lambda info: 1 / (info.connection_id - 1))
+        assert pool.idle == 2
+        await check_whole(pool, server)
+
+
 @pytest.mark.parametrize("limits", [{}, {"max_idle_time": None, "max_lifetime": None}])
 async def test_a_connection_that_dies_after_a_look_at_a_busy_pool_is_soon_replaced(server, limits):
     async with make_pool(server, min_size=1, max_size=1, **limits) as pool:
