@@ -42,6 +42,7 @@ class Options(TypedDict, total=False):
     max_connecting: int
     validate_after: float
     validation_timeout: float
+    keepalive: float | None
     reset: Reset
     pipelining: bool | None
     read_results: bool
@@ -97,6 +98,8 @@ class PoolConfig:
         validate_after: a connection idle for longer is pinged before it is handed out. More, if a round trip for a
             rare borrow is too much.
         validation_timeout: how long such pings may take, all of one `acquire` together. More, for a server far away.
+        keepalive: an idle connection of which nothing was heard for so long is pinged; None: never. Set it,
+            shorter than their patience, where NAT, a firewall or a load balancer forgets silent connections.
         reset: what happens to the session on release: everything ("session"); the same unless it is known to be
             clean ("auto", where most borrows only read); only ROLLBACK ("rollback"); or nothing ("none").
         pipelining: whether a reset may be written before the replies to others have come, so that it costs no time:
@@ -145,6 +148,7 @@ class PoolConfig:
     max_connecting: int = 4
     validate_after: float = 0.5
     validation_timeout: float = 1.0
+    keepalive: float | None = None
     reset: Reset = "session"
     pipelining: bool | None = None
     read_results: bool = True
@@ -239,6 +243,7 @@ _FIELDS: dict[str, _Check] = {
     "max_connecting": _POSITIVE_WHOLE,
     "validate_after": _SECONDS,
     "validation_timeout": _POSITIVE_SECONDS,
+    "keepalive": _or_none(_POSITIVE_SECONDS),
     "reset": ('"session", "auto", "rollback" or "none"', lambda v: isinstance(v, str) and v in get_args(Reset)),
     "pipelining": _or_none(_FLAG),
     "read_results": _FLAG,

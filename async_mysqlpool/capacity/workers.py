@@ -10,6 +10,7 @@ import asyncio
 import math
 from contextlib import asynccontextmanager
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from async_mysqlpool.capacity.hooks import ask_on_release, run_on_connect
@@ -39,6 +40,9 @@ _LONG_KILL_PAUSE = 1.0
 _CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 
 
+_released_at = attrgetter("released_at")
+
+
 class Bookkeeping(Owner, Protocol):
     """What `capacity.py` keeps, as the tasks here need it; its methods are documented there."""
 
@@ -58,6 +62,7 @@ class Bookkeeping(Owner, Protocol):
     def suspect_all(self) -> None: ...
     def expire(self, reason: str) -> None: ...
     def take_now(self, now: float) -> Entry | None: ...
+    def take_idle(self, chosen: Callable[[Entry], bool]) -> list[Entry]: ...
     def offer(self, entry: Entry) -> None: ...
     def retire(self, entry: Entry, reason: str) -> None: ...
     def gone(self, entry: Entry, reason: str, keep_permit: bool = False) -> None: ...
@@ -216,12 +221,9 @@ class Workers:
                     return True
         return False
 
-    def check_idle(self) -> list[asyncio.Task[None]]:
-        """Ping all idle connections, all at once; those that answer are offered again."""
-        capacity = self._capacity
-        entries: list[Entry] = []
-        while not capacity.idle.empty() and capacity.permits.take():
-            entries.append(capacity.idle.get_nowait())
+    def check_idle(self, chosen: Callable[[Entry], bool] = lambda _: True) -> list[asyncio.Task[None]]:
+        """Ping idle connections, all at once; those that answer are offered again."""
+        entries = self._capacity.take_idle(chosen)
         return [self._check(entry, self._config.validation_timeout, None) for entry in entries]
 
     def checked(self, entry: Entry, timeout: float) -> asyncio.Future[bool]:
@@ -242,7 +244,7 @@ class Workers:
         try:
             async with asyncio.timeout(timeout):
                 await self._driver.ping(entry.raw)
-            answers, entry.suspect = True, False
+            answers, entry.suspect, entry.pinged_at = True, False, self._loop.time()
         except Exception as exc:  # noqa: BLE001  a dead connection may raise anything at all
             logger.debug("%s: connection %d failed its check: %r", self._capacity.name, entry.connection_id, exc)
             self._capacity.suspect_all()
@@ -259,6 +261,8 @@ class Workers:
         """Nobody waits for this connection in particular."""
         if answers:
             self._capacity.offer(entry)
+            if entry.state is State.IDLE:  # a ping is no use: those that nobody needs go on growing old at the bottom
+                self._capacity.idle.sort(_released_at)
         else:
             self._capacity.gone(entry, "broken")
 

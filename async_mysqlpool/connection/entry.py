@@ -125,6 +125,7 @@ class Entry:
         task: who acquired it.
         user: who sent the last statement, or acquired it.
         suspect: another connection was lost, so ping this one before handing it out.
+        pinged_at: when it last answered a ping, or was made, in the loop's time.
         expires_at: when its lifetime ends, in the loop's time.
     """
 
@@ -145,6 +146,7 @@ class Entry:
         "on_reset",
         "open_transaction",
         "peer",
+        "pinged_at",
         "pipelines",
         "raw",
         "reader",
@@ -175,6 +177,7 @@ class Entry:
         self.created_at = now
         self.released_at = now
         self.acquired_at = now
+        self.pinged_at = now
         self.expires_at = float("inf")
         self.broken_off = False
         self.exposed = False

@@ -189,7 +189,7 @@ def pool_that_meets(server, name, error, **more):
     FOREIGN[name](failing, options, patches)
     how = {"site": options.pop("site")} if "site" in options else {}
     server.answer("wrong", error=1064)
-    pool = make_pool(server, max_size=2, min_size=1, validate_after=0.1, **options, **more)
+    pool = make_pool(server, max_size=2, min_size=1, validate_after=0.1, keepalive=2.3, **options, **more)
     for patch in patches:
         patch(pool)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of tasks that met it

@@ -24,7 +24,7 @@ async def speaks(conn: PooledConnection) -> None:
     await value(conn, "SELECT 1")
 
 
-EXTRAS = {"on_acquire": speaks, "on_release": speaks, "max_uses": 2, "min_idle": 1}
+EXTRAS = {"on_acquire": speaks, "on_release": speaks, "max_uses": 2, "min_idle": 1, "keepalive": 3.3}
 
 
 ALLOWED = (AcquireTimeoutError, ConnectError, FakeError, PoolError)  # the last two out of on_acquire
