@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Options", "PoolConfig", "build_config"]
 
 Password: TypeAlias = str | Callable[[], str | Awaitable[str]]
+Host: TypeAlias = str | Callable[[], str | Awaitable[str]]
+Port: TypeAlias = int | Callable[[], int | Awaitable[int]]
+User: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None] | None
 Reset: TypeAlias = Literal["session", "auto", "rollback", "none"]
 Variable: TypeAlias = str | int | float | bool | None
 Hook: TypeAlias = Callable[[Any], Awaitable[None]]
@@ -54,9 +57,9 @@ class Options(TypedDict, total=False):
     on_release: ReleaseHook | None
     observers: Sequence[Observer]
     pooling: bool
-    host: str
-    port: int
-    user: str | None
+    host: Host
+    port: Port
+    user: User
     password: Password
     database: str | None
     db: str | None
@@ -120,10 +123,11 @@ class PoolConfig:
         observers: told of every event (`async_mysqlpool.events`). For metrics and alarms.
         pooling: False opens a connection for every borrow and closes it on return; `max_size` still caps. Where
             something outside pools already.
-        host: name or address of the server.
+        host: name or address of the server; or, as for the next three, a callable (sync or async) asked at every
+            connect: for servers that move, which a name does not follow.
         port: TCP port of the server.
         user: account name.
-        password: the text, or a callable (sync or async) asked at every connect: for passwords that expire.
+        password: the text. A callable, for passwords that expire.
         database: default schema; None for none.
         unix_socket: path; used instead of host and port. Where the server is on the same machine.
         charset: connection character set. Touch it for an old schema that needs another one.
@@ -160,9 +164,9 @@ class PoolConfig:
     on_release: ReleaseHook | None = None
     observers: Sequence[Observer] = ()
     pooling: bool = True
-    host: str = "localhost"
-    port: int = 3306
-    user: str | None = None
+    host: Host = "localhost"
+    port: Port = 3306
+    user: User = None
     password: Password = field(default="", repr=False)
     database: str | None = None
     unix_socket: str | None = None
@@ -174,13 +178,29 @@ class PoolConfig:
 
     @property
     def address(self) -> str:
-        """Where the server is: ``host:port`` or the path of its socket."""
-        return self.unix_socket or f"{self.host}:{self.port}"
+        """Where the server is: ``host:port`` or the path of its socket; ``host()`` where a callable says it."""
+        return self.unix_socket or f"{_or_call(self.host, 'host')}:{_or_call(self.port, 'port')}"
 
     @property
     def pool_name(self) -> str:
         """The name given, or the one OpenTelemetry's conventions advise: ``host:port/database``."""
         return self.name or (f"{self.address}/{self.database}" if self.database else self.address)
+
+
+def _or_call(value: object, name: str) -> object:
+    return f"{name}()" if callable(value) else value
+
+
+def check_answer(key: str, answer: object) -> None:
+    """What the function of an option said.
+
+    Raises:
+        ConfigurationError: that cannot be the option's value.
+    """
+    wanted, fits = _ANSWERS[key]
+    if not fits(answer):
+        shown = "something else" if key == "password" else repr(answer)
+        raise ConfigurationError(f"the function for {key} must return {wanted}, not {shown}")
 
 
 def build_config(dsn: str | None, options: Mapping[str, Any]) -> PoolConfig:
@@ -228,6 +248,13 @@ def _or_none(check: _Check) -> _Check:
     return (f"{check[0]}, or None", lambda v: v is None or check[1](v))
 
 
+def _or_callable(check: _Check) -> _Check:
+    return (f"{check[0]}, or a function of no argument", lambda v: callable(v) or check[1](v))
+
+
+_PORT: _Check = ("a port number, 1 to 65535", lambda v: _whole(v) and 1 <= v <= 65535)
+# What may be a function, and what that has to return.
+_ANSWERS: dict[str, _Check] = {"host": _TEXT, "port": _PORT, "user": _or_none(_TEXT), "password": _TEXT}
 _FIELDS: dict[str, _Check] = {
     "driver": ("a driver's name or a Driver", lambda v: v is None or isinstance(v, str) or hasattr(v, "connect")),
     "name": _or_none(_TEXT),
@@ -255,10 +282,7 @@ _FIELDS: dict[str, _Check] = {
     "on_release": _HOOK,
     "observers": ("a sequence of observers", lambda v: isinstance(v, Sequence) and not isinstance(v, str)),
     "pooling": _FLAG,
-    "host": _TEXT,
-    "port": ("a port number, 1 to 65535", lambda v: _whole(v) and 1 <= v <= 65535),
-    "user": _or_none(_TEXT),
-    "password": ("a text or a callable", lambda v: isinstance(v, str) or callable(v)),
+    **{name: _or_callable(check) for name, check in _ANSWERS.items()},
     "database": _or_none(_TEXT),
     "unix_socket": _or_none(_TEXT),
     "charset": _WORD,

@@ -109,9 +109,12 @@ def log_filter(failing, options, patches):
     patches.append(patch)
 
 
-def password(failing, options, patches):
-    failing.instead_of = lambda: "secret"
-    options["password"] = failing
+def answer(name, value):
+    def install(failing, options, patches):
+        failing.instead_of = lambda: value
+        options[name] = failing
+
+    return install
 
 
 def hook(name):
@@ -129,7 +132,7 @@ FOREIGN = {
     "observer": observer,
     "site": site,
     "log filter": log_filter,
-    "password": password,
+    **{name: answer(name, said) for name, said in {"host": "h", "port": 1, "user": "u", "password": "p"}.items()},
     **{name: hook(name) for name in ("on_connect", "on_acquire", "on_release")},
     **{
         f"driver.{name}": driver_method(name)
