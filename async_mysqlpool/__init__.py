@@ -14,6 +14,7 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         baseline.py     the state that every borrower must find, and how it is learned
         entry.py        its states, its times, who holds it
         session.py      how a session is made clean again, and when it is clean already
+        silence.py      what the kernel does with a peer that is silent
         opening.py      connecting: within a time, paced by a backoff
         killer.py       stops the statements of borrowers that went away
     lease/          what the borrower holds

@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     validate_after: float
     validation_timeout: float
     keepalive: float | None
+    socket_timeout: float | None
     reset: Reset
     pipelining: bool | None
     read_results: bool
@@ -103,6 +104,9 @@ class PoolConfig:
         validation_timeout: how long such pings may take, all of one `acquire` together. More, for a server far away.
         keepalive: an idle connection of which nothing was heard for so long is pinged; None: never. Set it,
             shorter than their patience, where NAT, a firewall or a load balancer forgets silent connections.
+        socket_timeout: a server that has vanished, whose machine acknowledges nothing any more, is given up after about
+            so long, in the middle of a statement, too; None: as the system does. A slow statement is no vanished
+            server. Set it where machines or networks fail without a goodbye; unix sockets need none.
         reset: what happens to the session on release: everything ("session"); the same unless it is known to be
             clean ("auto", where most borrows only read); only ROLLBACK ("rollback"); or nothing ("none").
         pipelining: whether a reset may be written before the replies to others have come, so that it costs no time:
@@ -153,6 +157,7 @@ class PoolConfig:
     validate_after: float = 0.5
     validation_timeout: float = 1.0
     keepalive: float | None = None
+    socket_timeout: float | None = None
     reset: Reset = "session"
     pipelining: bool | None = None
     read_results: bool = True
@@ -271,6 +276,7 @@ _FIELDS: dict[str, _Check] = {
     "validate_after": _SECONDS,
     "validation_timeout": _POSITIVE_SECONDS,
     "keepalive": _or_none(_POSITIVE_SECONDS),
+    "socket_timeout": _or_none(("a number of seconds, 1 to 30000", lambda v: _number(v) and 1 <= v <= 30000)),
     "reset": ('"session", "auto", "rollback" or "none"', lambda v: isinstance(v, str) and v in get_args(Reset)),
     "pipelining": _or_none(_FLAG),
     "read_results": _FLAG,

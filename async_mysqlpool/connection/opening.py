@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from async_mysqlpool.config import check_answer
 from async_mysqlpool.connection import session
 from async_mysqlpool.connection.baseline import ResetRefusedError, Wishes, learn, resets_all
+from async_mysqlpool.connection.silence import limit_silence
 from async_mysqlpool.drivers.base import ConnectParams, is_disconnect, is_server_full, is_unavailable
 from async_mysqlpool.drivers.results import Shapes
 from async_mysqlpool.errors import ConnectError, ServerFullError, ServerUnavailableError
@@ -123,7 +124,7 @@ class Connector:
         )
         self._proved: dict[str, bool] = {}  # server -> whether it answers commands that are written together in order
         self._shapes = Shapes()
-        self._told_id = False
+        self._told_id = self._told_socket = False
         self.resets = True  # False once it is known that sessions cannot be reset
         if not driver.resets:
             self._do_without_reset()
@@ -166,6 +167,8 @@ class Connector:
     async def _connect(self, entry: Entry, params: ConnectParams) -> None:
         try:
             entry.raw = await self._driver.connect(params)
+            if self._config.socket_timeout is not None and params.unix_socket is None:
+                self._limit_silence(entry.raw, self._config.socket_timeout)
             entry.connection_id = self._driver.connection_id(entry.raw)
             entry.local_port = self._driver.local_port(entry.raw)
             entry.peer = self._driver.peer(entry.raw)
@@ -184,6 +187,14 @@ class Connector:
         except PipeliningError:
             self.abort(entry)
             await self._connect(entry, params)
+
+    def _limit_silence(self, raw: Any, seconds: float) -> None:
+        if not limit_silence(self._driver.socket(raw), seconds) and not self._told_socket:
+            self._told_socket = True
+            logger.warning(
+                "%s: socket_timeout has no effect, the sockets of driver %s are not within reach",
+                self._config.pool_name, self._driver.name,
+            )  # fmt: skip
 
     async def _set_up(self, entry: Entry) -> None:
         """Listen to it, and bring its session into the first state."""

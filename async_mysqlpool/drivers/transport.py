@@ -72,6 +72,11 @@ class TransportDriver(ABC):
         """From that of the other end."""
         return self._address(raw, "peername")
 
+    def socket(self, raw: Any) -> Any:
+        """The transport's."""
+        transport = self.transport(raw)
+        return None if transport is None else transport.get_extra_info("socket")
+
     def _address(self, raw: Any, end: str) -> tuple[str, int] | None:
         transport = self.transport(raw)
         address: Any = transport.get_extra_info(end) if transport is not None else None

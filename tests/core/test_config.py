@@ -20,7 +20,8 @@ DEFAULTS = {
     "max_idle_time": 600.0, "max_lifetime": 3600.0, "connect_timeout": 10.0, "max_connecting": 4, "validate_after": 0.5,
     "validation_timeout": 1.0, "reset": "session", "kill_on_cancel": True, "hold_warning": None,
     "on_connect": None, "on_acquire": None, "on_release": None, "min_idle": 0,
-    "max_uses": None, "keepalive": None, "charset": "utf8mb4", "autocommit": True, "pooling": True,
+    "max_uses": None, "keepalive": None, "socket_timeout": None, "charset": "utf8mb4",
+    "autocommit": True, "pooling": True,
 }  # fmt: skip
 
 
@@ -174,6 +175,7 @@ def test_the_value_of_an_option_in_a_dsn_may_hold_what_would_end_other_parts():
         ("password", None), ("database", 3), ("charset", "utf8 mb4"), ("charset", ""), ("autocommit", 1), ("ssl", "on"),
         ("connect_args", "x"), ("driver", 3), ("name", 3), ("on_acquire", "SET @x = 1"), ("on_release", True),
         ("min_idle", -1), ("min_idle", None), ("max_uses", 0), ("max_uses", 1.5), ("keepalive", 0), ("keepalive", "60"),
+        ("socket_timeout", 0.5), ("socket_timeout", 86400),
     ],
 )  # fmt: skip
 def test_an_impossible_value_is_refused_by_name(option, value):

@@ -139,6 +139,7 @@ FOREIGN = {
         for name in (
             "abort", "close", "connect", "connection_id", "encode", "encoding", "error_number", "execute", "has_unread",
             "is_dead", "is_heard", "listen", "local_port", "new_cursor", "peer", "ping", "restore", "snapshot",
+            "socket",
         )
     },
     **{f"wire.{name}": wire_method(name) for name in ("send", "flush")},
@@ -192,7 +193,9 @@ def pool_that_meets(server, name, error, **more):
     FOREIGN[name](failing, options, patches)
     how = {"site": options.pop("site")} if "site" in options else {}
     server.answer("wrong", error=1064)
-    pool = make_pool(server, max_size=2, min_size=1, validate_after=0.1, keepalive=2.3, **options, **more)
+    pool = make_pool(
+        server, max_size=2, min_size=1, validate_after=0.1, keepalive=2.3, socket_timeout=5, **options, **more
+    )
     for patch in patches:
         patch(pool)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of tasks that met it
