@@ -167,6 +167,7 @@ class ConnectionPool(Life, Queries):
             cleaning=count[State.CLEANING],
             closing=count[State.CLOSING],
             waiting=self.waiting,
+            held_time=self._capacity.held_time if self._capacity else 0.0,
             **counters.copy(),
         )
 

@@ -16,7 +16,6 @@ class Counters:
     """What happened since the pool was made. Times are seconds, summed up."""
 
     acquired: int = 0
-    held_time: float = 0.0
     waited: int = 0
     wait_time: float = 0.0
     timeouts: int = 0
@@ -64,8 +63,8 @@ class PoolStats:
     cleaning: int
     closing: int
     waiting: int
-    acquired: int
     held_time: float
+    acquired: int
     waited: int
     wait_time: float
     timeouts: int

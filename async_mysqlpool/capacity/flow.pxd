@@ -11,6 +11,7 @@ cdef class Flow:
     cdef public Permits permits
     cdef public dict wanted, holders
     cdef public bint closing
+    cdef public double held_time
     cdef bint _hooked
 
     cpdef Entry take_now(self, double now)

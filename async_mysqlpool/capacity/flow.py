@@ -56,6 +56,7 @@ class Flow:
         self.wanted: dict[asyncio.Future[Entry], None] = {}
         self.holders: dict[asyncio.Task[Any] | None, int] = {}  # how many connections a task holds, or uses
         self.journal = Journal(name, config.observers)
+        self.held_time = 0.0  # seconds, of all borrows that are over
         self.closing = False
         self._hooked = config.on_connect is not None and resets_all(config.reset)
 
@@ -112,7 +113,7 @@ class Flow:
 
     def _take_back(self, entry: Entry, now: float) -> None:
         """Its borrower is done with it."""
-        self.journal.counters.held_time += now - entry.acquired_at
+        self.held_time += now - entry.acquired_at
         self._let_go(entry.task)
         if entry.user is not entry.task:
             self._let_go(entry.user)

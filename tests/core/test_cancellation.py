@@ -134,11 +134,11 @@ def test_hooks_cancelled_at_any_tick(hooks, mood, cancel):
 
 
 @pytest.mark.parametrize("mood", MOODS)
-@pytest.mark.parametrize("gate", GATES)
-def test_cancelled_by_a_scope_that_cancels_at_every_await(gate, mood):
+@pytest.mark.parametrize(("gate", "hooks"), [*((gate, {}) for gate in GATES), ("execute", HOOKS["both"])])
+def test_cancelled_by_a_scope_that_cancels_at_every_await(gate, hooks, mood):
     async def cell(tick: int) -> None:
         server = FakeServer()
-        async with make_pool(server, max_size=2, connect_timeout=5, validate_after=0.5) as pool:
+        async with make_pool(server, max_size=2, connect_timeout=5, validate_after=0.5, **hooks) as pool:
             await borrow(pool)
             await asyncio.sleep(1)
             getattr(server, gate).set(MOODS[mood])

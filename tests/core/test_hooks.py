@@ -11,6 +11,7 @@ import pytest
 from support import borrow, cancelled_before, check_whole, connection_id, make_pool, now, start, ticks, value
 
 from async_mysqlpool import AcquireTimeoutError, PoolDeadlockError, PoolError, events
+from async_mysqlpool.capacity.acquire import Acquire
 from async_mysqlpool.testing.fake import NEVER, FakeError, FakeStreamCursor, fail
 
 
@@ -60,6 +61,15 @@ async def hides_a_lost_connection(conn):
     conn.raw.server.execute.next(fail(2013))
     with suppress(FakeError):
         await value(conn, "SELECT 1")
+
+
+async def test_a_pool_without_hooks_borrows_without_them(server):
+    """It is decided once, so that those who need none do not pay for the question."""
+    async with make_pool(server) as plain, make_pool(server, on_acquire=works) as hooked:
+        waiting = [plain.acquire(), hooked.acquire()]
+        assert [type(acquire) is Acquire for acquire in waiting] == [True, False]
+        for acquire in waiting:
+            (await acquire).close()
 
 
 # -- on_acquire --------------------------------------------------------------------------------------------------------
