@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 from support import borrow, cancelled_before, check_whole, connection_id, make_pool, now, start, ticks, value
 
-from async_mysqlpool import AcquireTimeoutError, PoolDeadlockError, PoolError, events
+from async_mysqlpool import AcquireTimeoutError, ConnectionReleasedError, PoolDeadlockError, PoolError, events
 from async_mysqlpool.capacity.acquire import Acquire
 from async_mysqlpool.testing.fake import NEVER, FakeError, FakeStreamCursor, fail
 
@@ -278,6 +278,19 @@ async def test_on_release_is_not_asked_of_a_connection_that_goes_anyway(server, 
         assert hook.calls == 0
 
 
+async def test_when_on_release_is_done_it_cannot_use_the_connection_any_more(server):
+    kept = []
+
+    async def on_release(conn):
+        kept.append(conn)
+
+    async with make_pool(server, on_release=on_release) as pool:
+        await borrow(pool)
+        await asyncio.sleep(0.1)
+        with pytest.raises(ConnectionReleasedError):
+            await value(kept[0], "SELECT 1")
+
+
 async def test_on_release_runs_in_the_context_of_who_gave_it_back(server):
     tenant, seen = contextvars.ContextVar("tenant", default=""), []
 
@@ -305,17 +318,31 @@ async def test_closing_waits_for_on_release_no_longer_than_it_was_told_to(server
     assert pool.size == 0
 
 
+@pytest.mark.parametrize("reset", ["session", "none"])
 @pytest.mark.parametrize("option", ["on_acquire", "on_release", "max_uses", "min_idle"])
-async def test_a_failover_is_looked_into_with_hooks_as_well(server, option):
+async def test_a_failover_is_looked_into_with_hooks_as_well(server, option, reset):
     """A read-only error: the server is asked, and all connections are replaced."""
     options = {"on_acquire": works, "on_release": works, "max_uses": 100, "min_idle": 1}
     server.answer("INSERT", error=1792)
     server.answer("GLOBAL.read_only", rows=[(1,)])
-    async with make_pool(server, **{option: options[option]}) as pool:
+    async with make_pool(server, reset=reset, **{option: options[option]}) as pool:
         with pytest.raises(FakeError):
             await pool.execute("INSERT")
         await asyncio.sleep(1)
         assert pool.stats().closed.get("failover", 0) >= 1
+
+
+async def test_after_a_false_alarm_connections_come_back_as_before(server):
+    """Without a task of the pool's own for each return."""
+    server.answer("INSERT", error=1792)
+    server.answer("read_only", rows=[(0,)])
+    async with make_pool(server, max_size=1, reset="none") as pool:
+        with pytest.raises(FakeError):
+            await pool.execute("INSERT")
+        await asyncio.sleep(1)
+        async with pool.acquire() as conn:
+            await value(conn, "SELECT 1")
+        assert (pool.idle, pool.stats().opened) == (1, 1)
 
 
 async def test_the_end_of_a_connection_that_a_hook_did_not_want_has_its_reason(server, recorder, caplog):
@@ -370,7 +397,7 @@ async def test_so_many_are_kept_ready_besides_those_in_use(server):
 
 
 async def test_those_beyond_the_ready_ones_go_after_max_idle_time(server):
-    async with make_pool(server, max_size=6, min_idle=2, max_idle_time=60) as pool:
+    async with make_pool(server, max_size=6, min_idle=2, max_idle_time=60, max_lifetime=None) as pool:
         async with pool.acquire(), pool.acquire(), pool.acquire():
             await asyncio.sleep(1)
             assert (pool.idle, pool.size) == (2, 5)
@@ -378,6 +405,7 @@ async def test_those_beyond_the_ready_ones_go_after_max_idle_time(server):
         assert pool.idle == pool.size == 2
         await asyncio.sleep(10_000)
         assert pool.idle == 2
+        assert server.connects == 5  # none was closed only to be replaced
 
 
 async def test_a_ready_one_that_is_lost_is_replaced(server):
