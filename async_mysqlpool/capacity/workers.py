@@ -10,7 +10,7 @@ import asyncio
 import math
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from async_mysqlpool.capacity.journal import logger
 from async_mysqlpool.connection import session
@@ -21,7 +21,7 @@ from async_mysqlpool.connection.opening import Backoff, Connector, is_to_end
 from async_mysqlpool.drivers.base import is_server_error, is_server_full, is_unavailable
 from async_mysqlpool.errors import ConnectError, ServerUnavailableError
 from async_mysqlpool.lease.connection import PooledConnection
-from async_mysqlpool.lease.held import Owner, end
+from async_mysqlpool.lease.held import end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from async_mysqlpool.capacity.journal import Journal
     from async_mysqlpool.capacity.semaphore import FairSemaphore
     from async_mysqlpool.config import PoolConfig
-    from async_mysqlpool.drivers import Connected
+    from async_mysqlpool.drivers import Connected, Driver
+    from async_mysqlpool.lease.held import Owner
 
 __all__ = ["Workers"]
 
@@ -39,9 +40,10 @@ _LONG_KILL_PAUSE = 1.0
 _CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 
 
-class Bookkeeping(Owner, Protocol):
+class Bookkeeping(Protocol):
     """What `capacity.py` keeps, as the tasks here need it; its methods are documented there."""
 
+    driver: Driver
     name: str
     config: PoolConfig
     entries: set[Entry]
@@ -150,7 +152,7 @@ class Workers:
         """`on_connect`, with a connection that is the hook's for the time it runs."""
         if self._config.on_connect is None:
             return
-        lease = PooledConnection(self._capacity, entry)
+        lease = PooledConnection(cast("Owner", self._capacity), entry)
         try:
             async with asyncio.timeout(self._config.connect_timeout):
                 await self._config.on_connect(lease)
