@@ -19,7 +19,8 @@ from async_mysqlpool.capacity.permits import Deadlines
 from async_mysqlpool.capacity.semaphore import FairSemaphore
 from async_mysqlpool.connection import session
 from async_mysqlpool.connection.baseline import resets_all
-from async_mysqlpool.connection.entry import Entry, State, site_text
+from async_mysqlpool.connection.entry import CLOSED, HANDED, IDLE, IN_USE, Entry, site_text
+from async_mysqlpool.lease.held import Owner
 from async_mysqlpool.stats import Lease
 
 if TYPE_CHECKING:
@@ -31,10 +32,9 @@ __all__ = ["FOREIGN", "Flow"]
 
 # What foreign code (a driver, an observer) may raise where nothing is awaited: a cancellation of no task of ours, too.
 FOREIGN = (Exception, asyncio.CancelledError)
-IDLE, HANDED, IN_USE, CLOSED = State.IDLE, State.HANDED, State.IN_USE, State.CLOSED
 
 
-class Flow:
+class Flow(Owner):
     """The physical connections of one pool, as far as they go round.
 
     Its state is touched in one event loop only, and never across an await: a method without `await` is a critical

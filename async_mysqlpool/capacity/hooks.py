@@ -7,12 +7,12 @@ task and stands in `hooked.py`.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from async_mysqlpool.connection.opening import is_to_end
 from async_mysqlpool.errors import ConnectError
 from async_mysqlpool.lease.connection import PooledConnection
-from async_mysqlpool.lease.held import Owner, end
+from async_mysqlpool.lease.held import end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     from async_mysqlpool.capacity.journal import Journal
     from async_mysqlpool.config import PoolConfig
     from async_mysqlpool.connection.entry import Entry
+    from async_mysqlpool.drivers import Driver
+    from async_mysqlpool.lease.held import Owner
 
 __all__ = ["ask_on_release", "run_on_connect"]
 
 T = TypeVar("T")
 
 
-class Lender(Owner, Protocol):
+class Lender(Protocol):
     """What is known of the pool here; `flow.py` says what each of these is."""
 
+    driver: Driver
     config: PoolConfig
     journal: Journal
 
@@ -72,7 +75,7 @@ async def ask_on_release(lender: Lender, entry: Entry) -> str | None:
 
 async def _call(lender: Lender, entry: Entry, hook: Callable[[Any], Awaitable[T]]) -> T:
     """Its answer. Afterwards it cannot use the connection any more."""
-    lease = PooledConnection(lender, entry)
+    lease = PooledConnection(cast("Owner", lender), entry)
     try:
         async with asyncio.timeout(lender.config.connect_timeout):
             return await hook(lease)

@@ -22,7 +22,6 @@ from async_mysqlpool.connection.killer import Killer, Victim
 from async_mysqlpool.connection.opening import Backoff, Connector, is_to_end
 from async_mysqlpool.drivers.base import is_server_error, is_server_full, is_unavailable
 from async_mysqlpool.errors import ConnectError, ServerUnavailableError
-from async_mysqlpool.lease.held import Owner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from async_mysqlpool.capacity.journal import Journal
     from async_mysqlpool.capacity.semaphore import FairSemaphore
     from async_mysqlpool.config import PoolConfig
-    from async_mysqlpool.drivers import Connected
+    from async_mysqlpool.drivers import Connected, Driver
 
 __all__ = ["Workers"]
 
@@ -43,9 +42,10 @@ _CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 _released_at = attrgetter("released_at")
 
 
-class Bookkeeping(Owner, Protocol):
+class Bookkeeping(Protocol):
     """What `capacity.py` keeps, as the tasks here need it; its methods are documented there."""
 
+    driver: Driver
     name: str
     config: PoolConfig
     entries: set[Entry]

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from async_mysqlpool.drivers.base import Connected
     from async_mysqlpool.drivers.results import StatementReader
 
-__all__ = ["Block", "Entry", "Site", "State", "caller", "site_text"]
+__all__ = [
+    "CLEANING",
+    "CLOSED",
+    "HANDED",
+    "IDLE",
+    "IN_USE",
+    "Block",
+    "Entry",
+    "Site",
+    "State",
+    "caller",
+    "site_text",
+]
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _PROGRAM = _PACKAGE + "cli" + os.sep  # uses the pool as anybody does
@@ -44,6 +56,9 @@ class State(enum.Enum):
     CLEANING = "cleaning"
     CLOSING = "closing"
     CLOSED = "closed"
+
+
+IDLE, HANDED, IN_USE, CLEANING, CLOSED = State.IDLE, State.HANDED, State.IN_USE, State.CLEANING, State.CLOSED
 
 
 class Site:
@@ -212,7 +227,7 @@ class Entry:
 
     def lend(self, now: float, site: object, task: asyncio.Task[Any] | None) -> None:
         """A borrower has it from now on."""
-        self.state = State.IN_USE
+        self.state = IN_USE
         self.acquired_at = now
         self.site = site
         self.task = self.user = task
@@ -234,7 +249,7 @@ class Entry:
 
     def take_back(self, now: float) -> None:
         """Its borrower is done with it."""
-        self.state = State.CLEANING
+        self.state = CLEANING
         self.released_at = now
         self.site = None
         self.task = self.user = None

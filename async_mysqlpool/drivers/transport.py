@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ from async_mysqlpool.wire.packets import encode
 from async_mysqlpool.wire.transport import StreamWire, TransportWire, say_goodbye
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from async_mysqlpool.drivers.base import Connected
@@ -46,7 +46,8 @@ class TransportDriver(ABC):
         if transport is None:
             return None
         holder, attribute = self.output(raw)
-        wire = self.wire_class(transport, getattr(holder, attribute), self.capabilities(raw), harmless)
+        loop = asyncio.get_running_loop()
+        wire = self.wire_class(transport, getattr(holder, attribute), self.capabilities(raw), harmless, loop)
         if wire.doubt is not None:
             return None
         setattr(holder, attribute, wire.output)
