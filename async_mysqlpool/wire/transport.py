@@ -79,8 +79,9 @@ class TransportWire(Wire):
 
     def write(self, data: bytes) -> None:
         """What the driver writes; what was held back goes first."""
+        if not self._infile:  # what goes out then is no statement but the contents of a file
+            self._weigh(data)
         self.sent(data)
-        self._weigh(data)
         if self._held:
             data, self._held = self._held + data, b""
         self._transport.write(data)
