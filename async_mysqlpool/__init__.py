@@ -44,7 +44,7 @@ and around it, using only what is public:
     integrations/   Starlette, FastAPI, Litestar, aiohttp, workers, SQLAlchemy
     compat/         the pools that people have today
     testing/        throwaway servers, a fake driver, a fault proxy, a loop with virtual time
-    cli/            the demo
+    cli/            the command line: demo, check
 """
 
 from async_mysqlpool import _compiled  # the first import: it decides in which form the others are loaded

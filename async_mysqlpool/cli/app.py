@@ -14,6 +14,7 @@ from rich.console import Console
 import async_mysqlpool
 from async_mysqlpool import PoolError
 from async_mysqlpool.cli import demo as demo_module
+from async_mysqlpool.cli.check.command import check
 from async_mysqlpool.testing import Server, ServerUnavailable, start_server
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(check)
 
 
 class Flavor(StrEnum):

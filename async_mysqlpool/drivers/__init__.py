@@ -13,7 +13,7 @@ from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
 from async_mysqlpool.drivers.public import PublicDriver
 from async_mysqlpool.errors import ConfigurationError
 
-__all__ = ["ConnectParams", "Connected", "Driver", "load_driver"]
+__all__ = ["ConnectParams", "Connected", "Driver", "installed", "load_driver"]
 
 logger = logging.getLogger("async_mysqlpool")
 
@@ -47,6 +47,11 @@ _DRIVERS = {
 }
 
 
+def installed() -> list[str]:
+    """The names of the drivers that are here, in the order of choice."""
+    return [name for name, known in _DRIVERS.items() if _is_installed(known.module)]
+
+
 def load_driver(driver: str | Driver | None) -> Driver:
     """The adapter for a driver's name; None chooses the first one that is installed.
 
@@ -54,9 +59,8 @@ def load_driver(driver: str | Driver | None) -> Driver:
         ConfigurationError: no such driver, or it is not installed; the message says what to install.
     """
     if driver is None:
-        for name, known in _DRIVERS.items():
-            if _is_installed(known.module):
-                return load_driver(name)
+        for name in installed():
+            return load_driver(name)
         raise ConfigurationError(
             f"no driver is installed: pip install '{_DRIVERS['asyncmy'].requirement}' (or one of {', '.join(_DRIVERS)})"
         )

@@ -112,7 +112,7 @@ def test_without_typer_and_rich_it_says_what_to_install():
     code = "import sys; sys.modules['rich.console'] = None; from async_mysqlpool.cli import main; main()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 1
-    assert result.stderr == "async-mysqlpool needs rich: pip install 'async-mysqlpool[demo]'\n"
+    assert result.stderr == "async-mysqlpool needs rich: pip install 'async-mysqlpool[cli]'\n"
 
 
 def test_the_console_script_knows_its_version():
