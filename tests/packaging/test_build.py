@@ -76,6 +76,7 @@ def test_the_wheel_is_pure_python(source, asked, machine, what):
         assert wheel.name.endswith("-py3-none-any.whl")
         assert {f"async_mysqlpool/{file}" for file in MODULES.values()} <= set(names)
         assert "async_mysqlpool/py.typed" in names
+        assert "async_mysqlpool/observability/page/page.html" in names
         assert {name.partition("/")[0].partition("-")[0] for name in names} == {"async_mysqlpool"}
 
 

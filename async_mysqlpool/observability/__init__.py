@@ -1,0 +1,1 @@
+"""What the pool does, in the tools that people have: one file each, loaded only when used."""
