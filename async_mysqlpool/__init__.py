@@ -27,6 +27,7 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         permits.py      permits, first come, first served, and deadlines
         semaphore.py    the same as an asyncio.Semaphore
         idle.py         the idle connections, the last one in on top
+        advice.py       how large the pool should be, from what its last minutes say
         journal.py      counters, events, log lines
         hooks.py        on_connect and on_release
         workers.py      the pool's own tasks: open, clean, check, close, kill

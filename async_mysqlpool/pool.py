@@ -157,6 +157,7 @@ class ConnectionPool(Life, Queries):
         """The numbers of this moment, and the counters since the pool was opened."""
         count = Counter(entry.state for entry in self._capacity.entries) if self._capacity else Counter[State]()
         counters = self._capacity.journal.counters if self._capacity else Counters()
+        suggestion = self._capacity.advisor.suggestion if self._capacity else None
         return PoolStats(
             min_size=self._min_size,
             max_size=self._max_size,
@@ -168,6 +169,8 @@ class ConnectionPool(Life, Queries):
             closing=count[State.CLOSING],
             waiting=self.waiting,
             held_time=self._capacity.held_time if self._capacity else 0.0,
+            suggested_size=suggestion.size if suggestion else None,
+            suggested_because=suggestion.because if suggestion else "",
             **counters.copy(),
         )
 

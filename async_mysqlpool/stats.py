@@ -52,6 +52,8 @@ class PoolStats:
         killed: statements of borrowers that went away, stopped on the server.
         left_behind: what borrowers left open ("transaction", "result"): how often.
         closed: connections closed so far, by reason.
+        suggested_size: a `max_size` that the last minutes speak for, by `suggested_because`; None: nothing does.
+            Nobody acts on it but you.
     """
 
     min_size: int
@@ -78,6 +80,8 @@ class PoolStats:
     killed: int
     left_behind: dict[str, int]
     closed: dict[str, int]
+    suggested_size: int | None = None
+    suggested_because: str = ""
 
     def __str__(self) -> str:
         parts = [f"{self.in_use} in use", f"{self.idle} idle"]

@@ -12,12 +12,20 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from async_mysqlpool.capacity.advice import Advisor, Look
 from async_mysqlpool.capacity.flow import FOREIGN, Flow
 from async_mysqlpool.capacity.workers import Workers
 from async_mysqlpool.connection.entry import Entry, State, site_text
 from async_mysqlpool.connection.opening import again
 from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION, hangs_up, is_disconnect, is_failover, is_server_error
-from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
+from async_mysqlpool.errors import (
+    ConnectError,
+    PoolClosedError,
+    PoolError,
+    ResetFailedError,
+    ServerFullError,
+    ServerUnavailableError,
+)
 from async_mysqlpool.stats import ConnectionInfo, Lease, describe_cut_off
 from async_mysqlpool.wire.packets import SERVER_STATUS_IN_TRANS_READONLY
 
@@ -46,6 +54,7 @@ class Capacity(Flow):
         self._reconnects, self._lost_at = 0, 0.0  # failed attempts since there was no connection left, and the first
         self.nested: dict[asyncio.Task[Any], object] = {}  # tasks that hold a connection and wait for another one
         self.workers = Workers(self)
+        self.advisor = Advisor()
 
     @property
     def waiting(self) -> int:
@@ -315,6 +324,20 @@ class Capacity(Flow):
             entry = self.idle.get_nowait()
             self.permits.shrink(1)  # it holds one while it is being closed, free or not
             self.retire(entry, "surplus")
+
+    def look(self) -> Look:
+        """What the advice on the pool's size goes by."""
+        in_use = [entry for entry in self.entries if entry.state is State.IN_USE]
+        return Look(
+            at=self.loop.time(),
+            max_size=self.max_size,
+            size=len(self.entries),
+            in_use=len(in_use),
+            busy=sum(entry.under_way or not entry.wire.sees for entry in in_use),
+            waiting=self.waiting,
+            acquired=self.journal.counters.acquired,
+            full=isinstance(self.connect_error, ServerFullError),
+        )
 
     def lease(self, entry: Entry) -> Lease:
         """Who holds it."""

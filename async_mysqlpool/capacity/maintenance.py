@@ -162,6 +162,8 @@ def carry_out(capacity: Capacity) -> float:
         entry.warned = True
         capacity.journal.held_too_long(capacity.lease(entry))
     capacity.refill()
+    if capacity.advisor.is_due(now):
+        capacity.advisor.note(capacity.look())
     return min(due.wake_at, now + LOOK_EVERY) if capacity.entries else due.wake_at
 
 
