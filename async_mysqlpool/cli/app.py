@@ -15,6 +15,7 @@ import async_mysqlpool
 from async_mysqlpool import PoolError
 from async_mysqlpool.cli import demo as demo_module
 from async_mysqlpool.cli.check.command import check
+from async_mysqlpool.cli.top import top
 from async_mysqlpool.cli.tune.command import tune
 from async_mysqlpool.testing import Server, ServerUnavailable, start_server
 
@@ -26,6 +27,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(check)
 app.command()(tune)
+app.command()(top)
 
 
 class Flavor(StrEnum):
