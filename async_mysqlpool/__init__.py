@@ -46,7 +46,7 @@ and around it, using only what is public:
     compat/         the pools that people have today
     observability/  what the pool does, in tools that people have; a live page
     testing/        throwaway servers, a fake driver, a fault proxy, a loop with virtual time
-    cli/            the command line: demo, check, tune, top
+    cli/            the command line: demo, check, bench, tune, top
 """
 
 from async_mysqlpool import _compiled  # the first import: it decides in which form the others are loaded

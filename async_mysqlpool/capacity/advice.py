@@ -146,7 +146,7 @@ def _by_throughput(periods: list[_Period]) -> Suggestion:
         return Suggestion(fit, f"{said}: more brought no throughput")
     if fit > now.max_size:
         return Suggestion(fit, f"{fit} did {rates[fit]:,.0f} borrows a second, {now.max_size} do {now.rate:,.0f}")
-    return _beside(now, rates, min(period.statement for period in periods if period.rate))
+    return _beside(now, rates, min((period for period in periods if period.rate), key=lambda one: one.statement))
 
 
 def _is_enough(size: int, rates: dict[int, float]) -> bool:
@@ -154,12 +154,15 @@ def _is_enough(size: int, rates: dict[int, float]) -> bool:
     return all(rate <= rates[size] * (1 + _WORTH) ** math.log2(max(2.0, other / size)) for other, rate in rates.items())
 
 
-def _beside(now: _Period, rates: dict[int, float], fastest: float) -> Suggestion:
-    """The best size so far is in use: what to try next, if anything."""
+def _beside(now: _Period, rates: dict[int, float], quick: _Period) -> Suggestion:
+    """The best size so far is in use: what to try next, if anything. `quick` is when statements were fastest."""
+    fastest = quick.statement
     larger, smaller = [n for n in rates if n > now.max_size], [n for n in rates if n < now.max_size]
     crowded = now.statement * _CROWDED > fastest
     needed = max(1, math.ceil(now.rate * fastest * _ROOM))  # if statements were as fast as they have been
-    times = f"{now.statement * 1000:.1f} ms in statements for each borrow, {fastest * 1000:.1f} ms when few ran at once"
+    times = f"{now.statement * 1000:.1f} ms in statements for each borrow, {fastest * 1000:.1f} ms at their fastest"
+    if crowded and now.rate <= quick.rate * (1 + _WORTH):
+        return Suggestion(now.max_size, f"statements became slower, and no more are done: look at the server; {times}")
     if crowded and needed < now.max_size and needed not in rates:
         return Suggestion(needed, f"the server is crowded, {times}: {needed} can do the same")
     if not larger and not crowded:

@@ -7,6 +7,7 @@ load.py         its second part: a coroutine service with more tasks than connec
 display.py      what the second part shows, live in a terminal or line by line elsewhere
 output.py       what all commands have in common: consoles, exit codes, errors in one line
 check/          what a pool meets at a server
+bench/          a statement of yours over sizes, tasks, drivers and resets
 top.py          live pages in a terminal
 tune/           how large the pool should be, measured
 """

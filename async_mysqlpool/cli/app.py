@@ -14,6 +14,7 @@ from rich.console import Console
 import async_mysqlpool
 from async_mysqlpool import PoolError
 from async_mysqlpool.cli import demo as demo_module
+from async_mysqlpool.cli.bench.command import bench
 from async_mysqlpool.cli.check.command import check
 from async_mysqlpool.cli.top import top
 from async_mysqlpool.cli.tune.command import tune
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(bench)
 app.command()(check)
 app.command()(tune)
 app.command()(top)

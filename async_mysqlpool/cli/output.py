@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import typer
 from rich.console import Console
@@ -19,7 +19,19 @@ from async_mysqlpool import PoolError
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
-__all__ = ["Exit", "console", "errors_in_one_line", "milliseconds", "percentile", "print_json", "run", "working"]
+    from async_mysqlpool.drivers import Driver
+
+__all__ = [
+    "Exit",
+    "console",
+    "errors_in_one_line",
+    "milliseconds",
+    "percentile",
+    "print_json",
+    "run",
+    "saying_which_statement",
+    "working",
+]
 
 T = TypeVar("T")
 
@@ -70,6 +82,29 @@ def errors_in_one_line() -> Generator[None]:
     except PoolError as error:
         console(stderr=True).print(f"[bold red]error:[/] {error}", soft_wrap=True)
         raise typer.Exit(Exit.FOUND) from None
+
+
+@contextlib.contextmanager
+def saying_which_statement(driver: Driver) -> Generator[None]:
+    """What the server says of a statement of the user's is an error of theirs: one line, no traceback.
+
+    Raises:
+        PoolError: with it.
+    """
+    try:
+        yield
+    except PoolError:
+        raise
+    except Exception as error:
+        first: BaseException = error
+        while isinstance(first, BaseExceptionGroup):  # the same from many tasks
+            several = cast("BaseExceptionGroup[BaseException]", first)
+            first = several.exceptions[0]
+        if isinstance(first, PoolError):
+            raise first from None
+        if driver.error_number(first) is None:
+            raise
+        raise PoolError(f"the statement fails: {first}") from None
 
 
 @contextlib.contextmanager

@@ -106,6 +106,16 @@ def test_connections_that_are_held_without_need_are_no_reason_for_more():
     assert "without a statement under way for 80% of the time" in said.because
 
 
+def test_a_server_that_became_slow_is_not_crowded():
+    service = Service(Theory(sleep=0.01), 100, 4)
+    service.minute()
+    service.server = Theory(sleep=0.12)
+    service.minute()
+    said = service.minute()
+    assert said is not None
+    assert (said.size, "look at the server" in said.because) == (4, True)
+
+
 def test_a_server_that_is_full_is_asked_for_no_more():
     service = Service(Theory(sleep=0.02), ENDLESS, 10)
     service.minute(full=True)

@@ -7,8 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
 from async_mysqlpool import TransactionError
 from async_mysqlpool.cli.check.server import Questions, ask_server
+from async_mysqlpool.cli.output import Exit, console
 from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION
 from async_mysqlpool.lease.held import entry_of
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from async_mysqlpool import ConnectionPool, PooledConnection
     from async_mysqlpool.config import PoolConfig
 
-__all__ = ["Surroundings", "look_around", "reasons_to_ask", "room_for"]
+__all__ = ["Surroundings", "look_around", "reasons_to_ask", "refuse_unless", "room_for", "run_once"]
 
 _NAMES = re.compile(r"(^|[^a-z])(prod|production|live|master|primary)([^a-z]|$)", re.IGNORECASE)
 _BUSY = 5.0  # statements per second that are not ours
@@ -61,6 +64,23 @@ def reasons_to_ask(where: Surroundings) -> list[str]:
     if where.writes is not None:
         found.append(f"this statement writes, and would run thousands of times: {where.writes}")
     return found
+
+
+def refuse_unless(yes: bool, where: Surroundings) -> None:
+    """Say why, and end, unless it was said that this may be done.
+
+    Raises:
+        typer.Exit: with `Exit.REFUSED`.
+    """
+    reasons = reasons_to_ask(where)
+    if yes or not reasons:
+        return
+    err = console(stderr=True)
+    err.print("[bold yellow]this may be production:[/]")
+    for reason in reasons:
+        err.print(f"  - {reason}", soft_wrap=True, markup=False)
+    err.print("this puts as much load on the server as it takes; if that is all right, say --yes")
+    raise typer.Exit(Exit.REFUSED)
 
 
 def room_for(where: Surroundings, wanted: int) -> int:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from async_mysqlpool import ConnectionPool, PoolError
-from async_mysqlpool.cli.output import Exit, console, milliseconds, print_json, run
+from async_mysqlpool import ConnectionPool
+from async_mysqlpool.cli.output import Exit, console, milliseconds, print_json, run, saying_which_statement
 from async_mysqlpool.cli.tune.advice import Advice, advise
-from async_mysqlpool.cli.tune.caution import look_around, reasons_to_ask, room_for
+from async_mysqlpool.cli.tune.caution import look_around, refuse_unless, room_for
 from async_mysqlpool.cli.tune.experiment import explore
 from async_mysqlpool.cli.tune.levels import Level, steps
 from async_mysqlpool.cli.tune.plot import draw
@@ -111,23 +111,16 @@ async def _tune(
 ) -> _Result:  # fmt: skip
     config = build_config(dsn, {})
     pool = ConnectionPool(dsn, name="tune", min_size=0, max_size=1, queue_timeout=None)
-    async with pool:
-        try:
+    with saying_which_statement(pool.driver):
+        async with pool:
             where = await look_around(pool, config, statements)
-            if (reasons := reasons_to_ask(where)) and not yes:
-                _refuse(reasons)
+            refuse_unless(yes, where)
             largest = room_for(where, largest)
             needed = round(2 * 1.3 * seconds * len(steps(largest)))
             if out.is_terminal or not out.stderr:
                 out.print(f"up to {largest} connections, up and down again: {needed} s at most")
             with _progress() as tell:
                 levels = await explore(pool, statements, largest, seconds, goal, tell)
-        except PoolError:
-            raise
-        except Exception as error:
-            if pool.driver.error_number(error) is None:
-                raise
-            raise PoolError(f"the statement fails: {error}") from None
     law = fit([level.size for level in levels], [level.throughput for level in levels])
     return _Result(levels, law, advise(levels, goal, rate))
 
@@ -143,15 +136,6 @@ def _progress() -> Generator[Callable[[Level], None]]:
         yield lambda level: status.update(
             f"{level.size} connections: {level.throughput:,.0f} per second, half within {milliseconds(level.p50)} ..."
         )
-
-
-def _refuse(reasons: list[str]) -> None:
-    err = console(stderr=True)
-    err.print("[bold yellow]this may be production:[/]")
-    for reason in reasons:
-        err.print(f"  - {reason}", soft_wrap=True, markup=False)
-    err.print("tune puts as much load on the server as it takes; if that is all right, say --yes")
-    raise typer.Exit(Exit.REFUSED)
 
 
 def _lines(out: Console, result: _Result) -> None:

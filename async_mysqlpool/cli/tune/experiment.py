@@ -36,11 +36,11 @@ async def explore(
 
     Raises:
         PoolError: the server has no connection for us at all.
-        Exception: what the driver says of a statement that fails.
+        ExceptionGroup: with what the driver says of a statement that fails.
     """
     up: list[Level] = []
     for size in steps(largest):
-        level = await _measure(pool, size, statements, seconds)
+        level = await measure(pool, size, statements, seconds)
         if up and pool.size < size:
             break  # the server has no more for us; the pool goes on with those that it has
         up.append(level)
@@ -49,16 +49,6 @@ async def explore(
             break
     down: list[Level] = []
     for level in reversed(up):
-        down.append(await _measure(pool, level.size, statements, seconds))
+        down.append(await measure(pool, level.size, statements, seconds))
         show(down[-1])
     return best_of([*up, *down])
-
-
-async def _measure(pool: ConnectionPool, size: int, statements: Sequence[str], seconds: float) -> Level:
-    try:
-        return await measure(pool, size, statements, seconds)
-    except ExceptionGroup as group:  # the same from many tasks
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
