@@ -21,6 +21,7 @@ _HELD = 0.5  # share of the time held in which a statement has to run, or the si
 _WORTH = 0.1  # of throughput: what twice the connections have to bring
 _ROOM = 1.25  # times what was needed: for bursts
 _STEP = 1.5  # times the size, in one suggestion
+_COUNTS = 40  # of statements seen under way, from which on their mean time is known well enough
 _CROWDED = 0.6  # of the speed that statements had when there were few of them
 
 
@@ -146,7 +147,7 @@ def _by_throughput(periods: list[_Period]) -> Suggestion:
         return Suggestion(fit, f"{said}: more brought no throughput")
     if fit > now.max_size:
         return Suggestion(fit, f"{fit} did {rates[fit]:,.0f} borrows a second, {now.max_size} do {now.rate:,.0f}")
-    return _beside(now, rates, min((period for period in periods if period.rate), key=lambda one: one.statement))
+    return _beside(now, rates, _quick(periods))
 
 
 def _is_enough(size: int, rates: dict[int, float]) -> bool:
@@ -154,20 +155,35 @@ def _is_enough(size: int, rates: dict[int, float]) -> bool:
     return all(rate <= rates[size] * (1 + _WORTH) ** math.log2(max(2.0, other / size)) for other, rate in rates.items())
 
 
-def _beside(now: _Period, rates: dict[int, float], quick: _Period) -> Suggestion:
-    """The best size so far is in use: what to try next, if anything. `quick` is when statements were fastest."""
-    fastest = quick.statement
+def _quick(periods: list[_Period]) -> tuple[float, float] | None:
+    """What statements took when half as many ran at once, or fewer, and the best rate then; None: not enough was seen.
+
+    A look that finds a statement under way is one count, and few counts say nothing: all of these minutes are one.
+    """
+    light = [period for period in periods if period.rate and period.busy <= periods[-1].busy / 2]
+    busy = sum(period.busy for period in light)
+    if busy * _LOOKS < _COUNTS:
+        return None
+    return busy / sum(period.rate for period in light), max(period.rate for period in light)
+
+
+def _beside(now: _Period, rates: dict[int, float], quick: tuple[float, float] | None) -> Suggestion:
+    """The best size so far is in use: what to try next, if anything."""
     larger, smaller = [n for n in rates if n > now.max_size], [n for n in rates if n < now.max_size]
-    crowded = now.statement * _CROWDED > fastest
-    needed = max(1, math.ceil(now.rate * fastest * _ROOM))  # if statements were as fast as they have been
-    times = f"{now.statement * 1000:.1f} ms in statements for each borrow, {fastest * 1000:.1f} ms at their fastest"
-    if crowded and now.rate <= quick.rate * (1 + _WORTH):
-        return Suggestion(now.max_size, f"statements became slower, and no more are done: look at the server; {times}")
-    if crowded and needed < now.max_size and needed not in rates:
-        return Suggestion(needed, f"the server is crowded, {times}: {needed} can do the same")
+    times, crowded = f"{now.statement * 1000:.1f} ms in statements for each borrow", False
+    if quick is not None:
+        fastest, best = quick
+        times += f", {fastest * 1000:.1f} ms when fewer ran at once"
+        crowded = now.statement * _CROWDED > fastest
+        if crowded and now.rate <= best * (1 + _WORTH):
+            because = f"statements became slower, and no more are done: look at the server; {times}"
+            return Suggestion(now.max_size, because)
+        needed = max(1, math.ceil(now.rate * fastest * _ROOM))  # if statements were as fast as they have been
+        if crowded and needed < now.max_size and needed not in rates:
+            return Suggestion(needed, f"the server is crowded, {times}: {needed} can do the same")
     if not larger and not crowded:
         bigger = max(now.max_size + 1, math.floor(now.max_size * _STEP))
-        return Suggestion(bigger, f"{now.waiting:.0f} tasks wait, and the server is not crowded: {times}")
+        return Suggestion(bigger, f"{now.waiting:.0f} tasks wait, and nothing says that the server is crowded: {times}")
     if not smaller and now.max_size > 1:
         less = min(now.max_size - 1, math.ceil(now.max_size / _STEP))
         return Suggestion(less, f"more than {now.max_size} brought no throughput; fewer may do the same, and faster")

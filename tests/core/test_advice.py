@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,17 +48,25 @@ class Service:
 
     def minute(self, full: bool = False) -> Suggestion | None:
         able = self.server.rate(self.size) / self.held
+        short = self.wanted > 0.95 * able
         rate = min(self.wanted, able)
-        share = rate / able
+        out = rate / self.server.rate(1) * self.held  # connections on the mean, where none is in another's way
         for _ in range(13):
             noise = self._chance.uniform(0.97, 1.03)
-            in_use = self.size if self.wanted > able else round(self.size * share * noise)
+            in_use = self.size if short else min(self.size, self._by_chance(out))
             busy = round(in_use / self.held)
-            waiting = 20 if self.wanted > able else 0
+            waiting = 20 if short else 0
             self.advisor.note(Look(self._clock, self.size, self.size, in_use, busy, waiting, int(self._acquired), full))
             self._clock += EVERY
             self._acquired += rate * EVERY * noise
         return self.advisor.suggestion
+
+    def _by_chance(self, mean: float) -> int:
+        """What a look finds, if connections come and go at random: Poisson's law."""
+        count, product = 0, self._chance.random()
+        while product > math.exp(-mean):
+            count, product = count + 1, product * self._chance.random()
+        return count
 
     def follow(self) -> int:
         """Resize as advised, minute after minute, until the advice is what there is; the size then."""
@@ -79,9 +88,9 @@ CASES = {
     "CPU-bound, CPUs in each other's way": (Theory(cpus=8, cpu=0.01, crosstalk=0.02), ENDLESS, (6, 10)),
     "all behind one lock": (Theory(lock=0.01), ENDLESS, (1, 2)),
     "a lock for a quarter of it": (Theory(cpu=0.03, lock=0.01), ENDLESS, (3, 6)),
-    "I/O, more than is wanted": (Theory(sleep=0.02), 2000, (40, 75)),
-    "I/O, and a light load": (Theory(sleep=0.02), 200, (4, 8)),
-    "CPU-bound, and a light load": (Theory(cpus=4, cpu=0.01), 200, (2, 5)),
+    "I/O, more than is wanted": (Theory(sleep=0.02), 2000, (42, 80)),
+    "I/O, and a light load": (Theory(sleep=0.02), 200, (5, 14)),
+    "CPU-bound, and a light load": (Theory(cpus=4, cpu=0.01), 200, (3, 9)),
 }
 
 
@@ -108,12 +117,24 @@ def test_connections_that_are_held_without_need_are_no_reason_for_more():
 
 def test_a_server_that_became_slow_is_not_crowded():
     service = Service(Theory(sleep=0.01), 100, 4)
-    service.minute()
+    for _ in range(15):
+        service.minute()
     service.server = Theory(sleep=0.12)
     service.minute()
     said = service.minute()
     assert said is not None
     assert (said.size, "look at the server" in said.because) == (4, True)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_minute_of_a_light_load_is_too_little_to_tell_a_crowd(seed: int):
+    service = Service(Theory(sleep=0.02), 60, 4, seed=seed)
+    service.minute()
+    service.wanted = 300.0
+    service.minute()
+    said = service.minute()
+    assert said is not None
+    assert said.size == 6
 
 
 def test_a_server_that_is_full_is_asked_for_no_more():
@@ -152,7 +173,7 @@ async def test_the_pool_says_so_in_its_stats():
 @pytest.mark.parametrize(
     ("sql", "held", "size", "said"),
     [
-        ("SELECT SLEEP(1)", 0.0, 3, "the server is not crowded"),
+        ("SELECT SLEEP(1)", 0.0, 3, "nothing says that the server is crowded"),
         ("SELECT 1", 1.0, 2, "give them back sooner"),
     ],
 )

@@ -100,7 +100,7 @@ class History:
                 max_size=stats.max_size,
                 rate=borrows / took,
                 wait=(stats.wait_time - before.wait_time) / borrows if borrows else 0.0,
-                hold=_hold(before, stats, took),
+                hold=(stats.held_time - before.held_time) / borrows if borrows else 0.0,
             )
         )
         for text in _went_wrong(before, stats):
@@ -115,12 +115,6 @@ class History:
             if name == self._pool.name:
                 self._incidents.append(Incident(record.created, record.levelname.lower(), text[:_LONGEST_TEXT]))
         return True
-
-
-def _hold(before: PoolStats, stats: PoolStats, took: float) -> float:
-    """Mean seconds of a borrow: by Little's law, from how many are out and how many go out a second."""
-    borrows = stats.acquired - before.acquired
-    return (before.in_use + stats.in_use) / 2 * took / borrows if borrows else 0.0
 
 
 def _went_wrong(before: PoolStats, stats: PoolStats) -> Iterator[str]:
