@@ -44,6 +44,9 @@ class Options(TypedDict, total=False):
     read_results: bool
     kill_on_cancel: bool
     hold_warning: float | None
+    slow_acquire: float | None
+    slow_statement: float | None
+    watch_statements: bool
     session_variables: Mapping[str, Variable]
     on_connect: Hook | None
     observers: Sequence[Observer]
@@ -87,6 +90,10 @@ class PoolConfig:
             the driver reads everything.
         kill_on_cancel: stop the statement of a cancelled borrower on the server.
         hold_warning: warn when one borrower holds a connection for longer; None: never.
+        slow_acquire: log a borrower that waited for longer; None: never.
+        slow_statement: log a statement that took longer, without its values; None: never.
+        watch_statements: keep count of statements (`ConnectionPool.statements`); `slow_statement`, or an observer that
+            has an `on_statement` method, does that as well.
         session_variables: set on every new connection and restored by every session reset.
         on_connect: awaited with each new connection, and again after each session reset.
         observers: told of every event (`async_mysqlpool.events`).
@@ -122,6 +129,9 @@ class PoolConfig:
     read_results: bool = True
     kill_on_cancel: bool = True
     hold_warning: float | None = None
+    slow_acquire: float | None = None
+    slow_statement: float | None = None
+    watch_statements: bool = False
     session_variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
     on_connect: Hook | None = None
     observers: Sequence[Observer] = ()
@@ -211,6 +221,9 @@ _FIELDS: dict[str, _Check] = {
     "read_results": _FLAG,
     "kill_on_cancel": _FLAG,
     "hold_warning": _or_none(_POSITIVE_SECONDS),
+    "slow_acquire": _or_none(_SECONDS),
+    "slow_statement": _or_none(_SECONDS),
+    "watch_statements": _FLAG,
     "session_variables": ("a mapping of names to plain values", lambda v: isinstance(v, Mapping)),
     "on_connect": ("an async function of one argument", lambda v: v is None or callable(v)),
     "observers": ("a sequence of observers", lambda v: isinstance(v, Sequence) and not isinstance(v, str)),
@@ -240,7 +253,7 @@ _TEXT_FIELDS = {
     "charset",
     "collation",
 }
-_FLAG_FIELDS = {"pipelining", "read_results", "kill_on_cancel", "pooling", "autocommit", "ssl"}
+_FLAG_FIELDS = {"pipelining", "read_results", "kill_on_cancel", "watch_statements", "pooling", "autocommit", "ssl"}
 _OBJECT_FIELDS = {"session_variables", "on_connect", "observers", "connect_args"}
 # Names that users of other pools and drivers type from memory, and ours for each.
 _ALIASES = {

@@ -9,7 +9,6 @@ import math
 import os
 import warnings
 import weakref
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,13 +19,13 @@ from async_mysqlpool.capacity.capacity import Capacity
 from async_mysqlpool.capacity.journal import logger
 from async_mysqlpool.client_options import read_client
 from async_mysqlpool.config import Options, build_config
-from async_mysqlpool.connection.entry import State, caller
+from async_mysqlpool.connection.entry import caller
 from async_mysqlpool.connection.opening import again
 from async_mysqlpool.drivers import load_driver
 from async_mysqlpool.errors import ForkedPoolError, PoolClosedError, ServerUnavailableError, WrongEventLoopError
 from async_mysqlpool.lease.held import owner_of
-from async_mysqlpool.lease.queries import Queries
-from async_mysqlpool.stats import Counters, Lease, PoolStats, describe_holders
+from async_mysqlpool.stats import describe_holders
+from async_mysqlpool.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +56,7 @@ _LAST_CALL = 1.0  # seconds for stopping what borrowers left running when close(
 _DEFAULT = _Default.TIMEOUT
 
 
-class ConnectionPool(Queries):
+class ConnectionPool(View):
     """A pool of connections to one MySQL or MariaDB server.
 
     Args:
@@ -355,44 +354,6 @@ class ConnectionPool(Queries):
     def max_size(self) -> int:
         """Connections open at most."""
         return self._max_size
-
-    @property
-    def size(self) -> int:
-        """Physical connections, those being opened or closed included."""
-        return len(self._capacity.entries) if self._capacity else 0
-
-    @property
-    def idle(self) -> int:
-        """Connections that wait for a borrower."""
-        return self._capacity.idle.qsize() if self._capacity else 0
-
-    @property
-    def waiting(self) -> int:
-        """Tasks that wait for a connection."""
-        return self._capacity.waiting if self._capacity else 0
-
-    def stats(self) -> PoolStats:
-        """The numbers of this moment, and the counters since the pool was opened."""
-        count = Counter(entry.state for entry in self._capacity.entries) if self._capacity else Counter[State]()
-        counters = self._capacity.journal.counters if self._capacity else Counters()
-        return PoolStats(
-            min_size=self._min_size,
-            max_size=self._max_size,
-            size=self.size,
-            idle=count[State.IDLE],
-            in_use=count[State.IN_USE] + count[State.HANDED],
-            opening=count[State.OPENING],
-            cleaning=count[State.CLEANING],
-            closing=count[State.CLOSING],
-            waiting=self.waiting,
-            **counters.copy(),
-        )
-
-    def leases(self) -> list[Lease]:
-        """Who holds a connection, the longest first."""
-        entries = self._capacity.entries if self._capacity else ()
-        held = [self._capacity.lease(entry) for entry in entries if entry.state is State.IN_USE]
-        return sorted(held, key=lambda lease: -lease.age)
 
     async def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
         """Change the limits of a running pool. What is too much is closed: idle ones now, borrowed ones on return.

@@ -43,6 +43,7 @@ class Capacity(Flow):
         self.changed = asyncio.Event()  # wakes the maintenance
         self.connect_error: ConnectError | None = None  # of the last attempt; None once one succeeded
         self.nested: dict[asyncio.Task[Any], object] = {}  # tasks that hold a connection and wait for another one
+        self.version = ""  # of the server, as its last connection said
         self.workers = Workers(self)
 
     @property
@@ -75,6 +76,8 @@ class Capacity(Flow):
         entry.on_reset = partial(self._reset_done, entry)
         self.journal.opened(entry, took, after=self.connect_error)
         self.connect_error = None
+        if entry.baseline is not None:
+            self.version = entry.baseline.version
         self.progress.set()
         self.changed.set()
 

@@ -55,7 +55,7 @@ class Flow:
         self.idle: IdleStack[Entry] = IdleStack()
         self.wanted: dict[asyncio.Future[Entry], None] = {}
         self.holders: dict[asyncio.Task[Any] | None, int] = {}  # how many connections a task holds, or uses
-        self.journal = Journal(name, config.observers)
+        self.journal = Journal(name, config)
         self.closing = False
         self._hooked = config.on_connect is not None and resets_all(config.reset)
 

@@ -47,7 +47,8 @@ def test_the_table_of_options_is_the_configuration():
 
 def test_options_that_are_times_say_so():
     units = {row[0].strip("`"): row[2] for row in table_after("Options")}
-    times = {name for name in units if name.endswith(("_timeout", "_time", "_lifetime", "_after", "_warning"))}
+    ends = ("_timeout", "_time", "_lifetime", "_after", "_warning")
+    times = {name for name in units if name.endswith(ends) or name.startswith("slow_")}
     assert times == {name for name, unit in units.items() if unit == "seconds"}
 
 
