@@ -41,6 +41,7 @@ The map, in the order in which bytes become a borrow; a file imports only from t
 
 and around it, using only what is public:
 
+    observability/  OpenTelemetry, Prometheus
     integrations/   Starlette, FastAPI, Litestar, aiohttp, workers, SQLAlchemy
     compat/         the pools that people have today
     testing/        throwaway servers, a fake driver, a fault proxy, a loop with virtual time

@@ -172,6 +172,7 @@ class StatementStarted:
 
     Attributes:
         text: as the borrower wrote it, without its arguments; of `callproc`, ``CALL name``.
+        digest: that without values (`async_mysqlpool.digest`).
         method: how: ``"execute"``, ``"executemany"``, ``"callproc"``, ``"begin"``, ``"commit"``, ``"rollback"``, or
             ``"block"`` for what a transaction block says besides.
         parameterized: arguments come with it, so there need be no values in the text.
@@ -184,6 +185,7 @@ class StatementStarted:
     pool: str
     connection_id: int
     text: str | bytes
+    digest: str
     method: str
     parameterized: bool
     batch: int
@@ -198,7 +200,6 @@ class StatementEnded:
 
     Attributes:
         started: how it was announced, the same object.
-        digest: the text without values (`async_mysqlpool.digest`).
         took: from the call to its end.
         rows: returned or changed; None if that is not known.
         error: what the borrower sees.
@@ -207,7 +208,6 @@ class StatementEnded:
 
     pool: str
     started: StatementStarted
-    digest: str
     took: float
     rows: int | None
     error: BaseException | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,8 +30,12 @@ class Counters:
     closed: dict[str, int] = field(default_factory=dict[str, int])
 
     def copy(self) -> dict[str, Any]:
-        """As they are at this moment, by name."""
-        return asdict(self)
+        """As they are at this moment, by name. Whoever asks may be another thread: exporters of metrics are."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in _COUNTERS}
+        return {**values, "left_behind": self.left_behind.copy(), "closed": self.closed.copy()}
+
+
+_COUNTERS = tuple(item.name for item in fields(Counters))
 
 
 @dataclass(frozen=True, slots=True)

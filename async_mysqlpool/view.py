@@ -1,4 +1,4 @@
-"""What a pool tells about itself, to whoever asks and to whoever wants to be told."""
+"""What a pool tells about itself, to whoever asks, in any thread, and to whoever wants to be told."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class View(Queries):
 
     def stats(self) -> PoolStats:
         """The numbers of this moment, and the counters since the pool was opened."""
-        count = Counter(entry.state for entry in self._capacity.entries) if self._capacity else Counter[State]()
+        count = Counter(entry.state for entry in tuple(self._capacity.entries)) if self._capacity else Counter[State]()
         counters = self._capacity.journal.counters if self._capacity else Counters()
         return PoolStats(
             min_size=self._min_size,
@@ -70,7 +70,7 @@ class View(Queries):
 
     def leases(self) -> list[Lease]:
         """Who holds a connection, the longest first."""
-        entries = self._capacity.entries if self._capacity else ()
+        entries = tuple(self._capacity.entries) if self._capacity else ()
         held = [self._capacity.lease(entry) for entry in entries if entry.state is State.IN_USE]
         return sorted(held, key=lambda lease: -lease.age)
 

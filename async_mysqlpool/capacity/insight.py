@@ -95,7 +95,7 @@ class Insight:
         self.observers: Sequence[Any] = ()
         self._slow = slow
         self._say = say
-        self._digests: OrderedDict[tuple[str | bytes, bool], str] = OrderedDict()
+        self._known: OrderedDict[tuple[str | bytes, bool], str] = OrderedDict()
 
     def started(self, event: events.StatementStarted | events.TransactionStarted) -> str | None:
         """Tell the observers; the last comment that one of them wants to be sent along."""
@@ -106,17 +106,16 @@ class Insight:
 
     def statement_ended(
         self, started: events.StatementStarted, took: float, rows: int | None, error: BaseException | None,
-        number: int | None, escapes: bool,
+        number: int | None,
     ) -> None:  # fmt: skip
         """Count it, tell the observers, log it if it was slow."""
-        said = self._digest(started.text, escapes)
-        self.table.add(said, took, rows, error is not None)
+        self.table.add(started.digest, took, rows, error is not None)
         if self.observers:
-            event = events.StatementEnded(self.pool, started, said, took, rows, error, number)
+            event = events.StatementEnded(self.pool, started, took, rows, error, number)
             for observer in self.observers:
                 self._tell(observer, event)
         if self._slow is not None and took > self._slow:
-            self._log(started, said, took, rows, error)
+            self._log(started, took, rows, error)
 
     def transaction_ended(self, started: events.TransactionStarted, took: float, error: BaseException | None) -> None:
         """Tell the observers."""
@@ -139,29 +138,30 @@ class Insight:
             return None
         return comment if isinstance(comment, str) else None
 
-    def _digest(self, text: Any, escapes: bool) -> str:
+    def digest(self, text: Any, escapes: bool) -> str:
+        """The statement without its values; remembered, since texts come again."""
         if not isinstance(text, (str, bytes)) or text in _FIXED:
             return str(text)
         if len(text) > _LONGEST_TEXT:
             return digest(text, escapes)
         key = (text, escapes)
-        known = self._digests.get(key)
+        known = self._known.get(key)
         if known is None:
-            known = self._digests[key] = digest(text, escapes)
-            if len(self._digests) > _MOST_TEXTS:
-                self._digests.popitem(last=False)
+            known = self._known[key] = digest(text, escapes)
+            if len(self._known) > _MOST_TEXTS:
+                self._known.popitem(last=False)
         return known
 
     def _log(
-        self, started: events.StatementStarted, said: str, took: float, rows: int | None, error: BaseException | None
+        self, started: events.StatementStarted, took: float, rows: int | None, error: BaseException | None
     ) -> None:
         site = site_text(started.site)
         outcome = type(error).__name__ if error is not None else f"{'?' if rows is None else rows} rows"
         self._say(
             logging.WARNING,
             "%s: slow statement, %.3f s, %s, on connection %d acquired at %s after a wait of %.3f s: %s",
-            self.pool, took, outcome, started.connection_id, site, started.waited, said,
+            self.pool, took, outcome, started.connection_id, site, started.waited, started.digest,
             event="slow_statement", connection_id=started.connection_id, seconds=took, rows=rows,
             error=type(error).__name__ if error is not None else None, site=site, waited=started.waited,
-            digest=said,
+            digest=started.digest,
         )  # fmt: skip

@@ -37,11 +37,15 @@ class Watch(Protocol):
         """What begins; a comment to be sent with it."""
         ...
 
+    def digest(self, text: Any, escapes: bool) -> str:
+        """The statement without its values; `escapes`: a backslash in it does."""
+        ...
+
     def statement_ended(
         self, started: events.StatementStarted, took: float, rows: int | None, error: BaseException | None,
-        number: int | None, escapes: bool,
+        number: int | None,
     ) -> None:  # fmt: skip
-        """A statement has ended; `escapes`: a backslash in it does."""
+        """It has ended."""
         ...
 
     def transaction_ended(self, started: events.TransactionStarted, took: float, error: BaseException | None) -> None:
@@ -113,8 +117,9 @@ class WatchedConnection(PooledConnection):
     ) -> Any:
         """Make one call of the driver's, and have it told of before and after."""
         entry, watch, loop = self._held, self._watch, self._owner.loop
+        escapes = not entry.wire.status & SERVER_STATUS_NO_BACKSLASH_ESCAPES
         started = events.StatementStarted(
-            watch.pool, entry.connection_id, text, method, args is not None,
+            watch.pool, entry.connection_id, text, watch.digest(text, escapes), method, args is not None,
             len(args) if method == "executemany" and hasattr(args, "__len__") else 0,
             entry.uses, self._waited, self._site,
         )  # fmt: skip
@@ -129,8 +134,7 @@ class WatchedConnection(PooledConnection):
             raise
         finally:
             number = None if error is None else self._owner.driver.error_number(error)
-            escapes = not entry.wire.status & SERVER_STATUS_NO_BACKSLASH_ESCAPES
-            watch.statement_ended(started, loop.time() - since, rows, error, number, escapes)
+            watch.statement_ended(started, loop.time() - since, rows, error, number)
         return result
 
 

@@ -83,7 +83,7 @@ async def test_each_statement_is_told_of_before_and_after(server, statements, us
     async with make_pool(server, observers=[statements], reset="none", name="shop") as pool:
         await use(pool)
     ended = statements.ended()
-    assert [(e.started.method, e.digest, e.started.parameterized, e.started.batch) for e in ended] == expected
+    assert [(e.started.method, e.started.digest, e.started.parameterized, e.started.batch) for e in ended] == expected
     assert all(statements.seen.index(e.started) < statements.seen.index(e) for e in ended)
     assert {(e.pool, e.started.pool, e.error, e.number) for e in ended} == {("shop", "shop", None, None)}
     assert {e.started.connection_id for e in ended} == {1}

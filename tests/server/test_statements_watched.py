@@ -34,7 +34,7 @@ async def test_each_is_told_of_with_its_rows(admin, pools, statements, read_resu
     for _ in range(4):  # from the third on, read by us where that is possible
         assert list(await pool.fetch_all(THREE, (3,))) == [(1,), (2,), (3,)]
         await pool.execute("UPDATE probe SET value = value + 1 WHERE id = %s", (1,))
-    assert [(e.digest, e.rows, e.number) for e in statements.ended] == 4 * [
+    assert [(e.started.digest, e.rows, e.number) for e in statements.ended] == 4 * [
         ("SELECT ? UNION SELECT ? UNION SELECT ?", 3, None),
         ("UPDATE probe SET value = value + ? WHERE id = ?", 1, None),
     ]
@@ -50,7 +50,7 @@ async def test_many_at_once_and_procedures(pools, statements):
         await cursor.executemany("UPDATE probe SET value = value WHERE id = %s", [(1,), (2,)])
     async with pool.acquire() as conn, conn.cursor() as cursor:
         await cursor.callproc("commits", ())
-    assert [(e.started.method, e.digest, e.started.batch) for e in statements.ended] == [
+    assert [(e.started.method, e.started.digest, e.started.batch) for e in statements.ended] == [
         ("block", "START TRANSACTION", 0),
         ("executemany", "UPDATE probe SET value = value WHERE id = ?", 2),
         ("commit", "COMMIT", 0),
@@ -71,7 +71,7 @@ async def test_an_error_has_the_servers_number(pools, statements):
     with pytest.raises(Exception, match="nowhere"):
         await pool.fetch_all("SELECT * FROM nowhere WHERE a = 'secret'")
     (event,) = statements.ended
-    assert (event.number, event.digest) == (1146, "SELECT * FROM nowhere WHERE a = ?")
+    assert (event.number, event.started.digest) == (1146, "SELECT * FROM nowhere WHERE a = ?")
 
 
 async def test_a_comment_reaches_the_server(admin, pools):

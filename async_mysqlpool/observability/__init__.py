@@ -1,0 +1,7 @@
+"""What the pool does, in the tools that people have: one file each, loaded only when used.
+
+    otel.py         OpenTelemetry: metrics and spans
+    prometheus.py   Prometheus: a collector
+
+Both say the same under the names of their world; `figures.py` has what that is, docs/observability.md what it means.
+"""
