@@ -30,6 +30,11 @@ class View(Queries):
     _max_size: int
 
     @property
+    def queue_timeout(self) -> float | None:
+        """Seconds that an acquire waits at most unless told otherwise; None: for ever."""
+        return self._config.queue_timeout
+
+    @property
     def server(self) -> ServerInfo:
         """Where it leads; nothing secret."""
         config = self._config

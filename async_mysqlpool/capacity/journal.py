@@ -195,13 +195,13 @@ class Journal:
         )  # fmt: skip
         self.emit(lambda: events.HeldTooLong(self.pool, lease.connection_id, lease.age, lease.site, lease.task))
 
-    def came_back(self, lease: Lease, warned: bool) -> None:
-        """A borrower is done; `warned` when it had been reported as held too long."""
-        self.emit(lambda: events.Released(self.pool, lease.connection_id, lease.age))
-        if warned:
-            self.say(
-                logging.WARNING, "%s: came back after %.1f s from %s", self.pool, lease.age, lease.site,
-                event="late_return", connection_id=lease.connection_id, seconds=lease.age, site=lease.site,
-                task=lease.task,
-            )  # fmt: skip
-            self.emit(lambda: events.LateReturn(self.pool, lease.connection_id, lease.age, lease.site, lease.task))
+    def came_back(self, connection_id: int, held: float, late: Lease | None) -> None:
+        """A borrower is done; `late` when it had been reported as held too long."""
+        self.emit(lambda: events.Released(self.pool, connection_id, held))
+        if late is None:
+            return
+        self.say(
+            logging.WARNING, "%s: came back after %.1f s from %s", self.pool, late.age, late.site,
+            event="late_return", connection_id=late.connection_id, seconds=late.age, site=late.site, task=late.task,
+        )  # fmt: skip
+        self.emit(lambda: events.LateReturn(self.pool, late.connection_id, late.age, late.site, late.task))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from async_mysqlpool.pool import ConnectionPool
     from async_mysqlpool.stats import PoolStats
 
 __all__ = ["BUCKETS", "DURATIONS", "FIGURES", "OPERATION_BUCKETS", "POOL_NAME", "Duration", "Figure"]
@@ -18,6 +19,7 @@ __all__ = ["BUCKETS", "DURATIONS", "FIGURES", "OPERATION_BUCKETS", "POOL_NAME", 
 POOL_NAME = "db.client.connection.pool.name"
 _STATE = "db.client.connection.state"
 _OURS = "db.client.connection.async_mysqlpool"
+_RESULT = "async_mysqlpool.result"
 
 # Seconds. Those of operations are the conventions' own; of borrows they say nothing.
 OPERATION_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
@@ -42,7 +44,7 @@ class Figure:
     meaning: str
     monotonic: bool
     attribute: str | None
-    read: Callable[[PoolStats], Iterable[tuple[str, float]]]
+    read: Callable[[ConnectionPool, PoolStats], Iterable[tuple[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +57,23 @@ class Duration:
     buckets: tuple[float, ...]
 
 
-def _one(name: str) -> Callable[[PoolStats], Iterable[tuple[str, float]]]:
-    return lambda stats: [("", getattr(stats, name))]
+def _one(name: str) -> Callable[[ConnectionPool, PoolStats], Iterable[tuple[str, float]]]:
+    return lambda _, stats: [("", getattr(stats, name))]
 
 
-def _states(stats: PoolStats) -> Iterable[tuple[str, float]]:
+def _states(_: ConnectionPool, stats: PoolStats) -> Iterable[tuple[str, float]]:
     return [("idle", stats.idle), ("used", stats.size - stats.idle)]
 
 
-def _connects(stats: PoolStats) -> Iterable[tuple[str, float]]:
+def _connects(_: ConnectionPool, stats: PoolStats) -> Iterable[tuple[str, float]]:
     return [("ok", stats.opened), ("failed", stats.connect_failures)]
 
 
-def _resets(stats: PoolStats) -> Iterable[tuple[str, float]]:
+def _resets(_: ConnectionPool, stats: PoolStats) -> Iterable[tuple[str, float]]:
     return [("ok", stats.resets), ("failed", stats.resets_failed)]
 
 
-def _borrows(stats: PoolStats) -> Iterable[tuple[str, float]]:
+def _borrows(_: ConnectionPool, stats: PoolStats) -> Iterable[tuple[str, float]]:
     return [
         ("at_once", stats.acquired + stats.timeouts - stats.waited),
         ("waited", stats.waited - stats.timeouts),
@@ -79,6 +81,10 @@ def _borrows(stats: PoolStats) -> Iterable[tuple[str, float]]:
         ("cancelled", stats.cancelled),
         ("refused", stats.refused),
     ]
+
+
+def _timeout(pool: ConnectionPool, _: PoolStats) -> Iterable[tuple[str, float]]:
+    return [] if pool.queue_timeout is None else [("", pool.queue_timeout)]
 
 
 FIGURES = (
@@ -92,16 +98,18 @@ FIGURES = (
            False, None, _one("waiting")),
     Figure("db.client.connection.timeouts", "{timeout}", "Acquires that ended in a timeout",
            True, None, _one("timeouts")),
-    Figure(f"{_OURS}.acquires", "{request}", "Acquires, by how they ended", True, "result", _borrows),
+    Figure(f"{_OURS}.acquires", "{request}", "Acquires, by how they ended", True, _RESULT, _borrows),
     Figure(f"{_OURS}.acquire_time", "s", "Time that acquires have waited, summed up", True, None, _one("wait_time")),
-    Figure(f"{_OURS}.connects", "{connection}", "Attempts to connect, by how they ended", True, "result", _connects),
-    Figure(f"{_OURS}.closed", "{connection}", "Connections closed, by the reason", True, "reason",
-           lambda stats: stats.closed.items()),
-    Figure(f"{_OURS}.resets", "{reset}", "Sessions made clean, or not", True, "result", _resets),
+    Figure(f"{_OURS}.acquire_timeout", "s", "Time that an acquire waits at most", False, None, _timeout),
+    Figure(f"{_OURS}.connects", "{connection}", "Attempts to connect, by how they ended", True,
+           _RESULT, _connects),
+    Figure(f"{_OURS}.closed", "{connection}", "Connections closed, by the reason", True, "async_mysqlpool.reason",
+           lambda _, stats: stats.closed.items()),
+    Figure(f"{_OURS}.resets", "{reset}", "Sessions made clean, or not", True, _RESULT, _resets),
     Figure(f"{_OURS}.killed", "{statement}", "Statements of borrowers that went away, stopped on the server",
            True, None, _one("killed")),
-    Figure(f"{_OURS}.left_behind", "{borrow}", "Borrowers that left a transaction or a result open", True, "what",
-           lambda stats: stats.left_behind.items()),
+    Figure(f"{_OURS}.left_behind", "{borrow}", "Borrowers that left a transaction or a result open", True,
+           "async_mysqlpool.what", lambda _, stats: stats.left_behind.items()),
 )  # fmt: skip
 
 DURATIONS = (

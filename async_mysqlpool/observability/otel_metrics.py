@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Borrows", "Instruments", "Operations", "instruments"]
 
-_PREFIX = "async_mysqlpool."  # of attributes that are none of the conventions'
-
 
 class Instruments:
     """All instruments of one provider, and the pools that are read when it collects."""
@@ -54,12 +52,10 @@ class Instruments:
 
     def _reader(self, figure: Figure) -> Callable[[CallbackOptions], Iterable[Observation]]:
         attribute = figure.attribute
-        if attribute is not None and "." not in attribute:
-            attribute = _PREFIX + attribute
 
         def read(_: CallbackOptions) -> Iterable[Observation]:
             for pool in [pool for pool in tuple(self._pools) if not pool.closed]:
-                for value, number in figure.read(pool.stats()):
+                for value, number in figure.read(pool, pool.stats()):
                     attributes = {POOL_NAME: pool.name}
                     if attribute is not None:
                         attributes[attribute] = value

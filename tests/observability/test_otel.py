@@ -130,6 +130,7 @@ async def test_every_figure_is_there_and_right(fake, make_pool, reader, meters):
         (f"{ours}.acquires", "cancelled"): 0, (f"{ours}.acquires", "refused"): 0,
         (f"{ours}.connects", "ok"): 2, (f"{ours}.connects", "failed"): 0,
         (f"{ours}.resets", "ok"): 0, (f"{ours}.resets", "failed"): 0, (f"{ours}.killed",): 0,
+        (f"{ours}.acquire_timeout",): 0.05,
     }  # fmt: skip
     assert found[f"{name}.wait_time",].count == 2
     assert found["db.client.operation.duration",].count == 1
