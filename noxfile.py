@@ -115,6 +115,13 @@ def peers(session: nox.Session) -> None:
 
 
 @nox.session
+def prometheus(session: nox.Session) -> None:
+    """A real Prometheus, from Debian's packages, scrapes a FastAPI service and evaluates our alerts and dashboard."""
+    install(session, "test")
+    session.run("python", "tests/peers/prometheus_scrapes.py")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))

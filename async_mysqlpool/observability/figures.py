@@ -83,6 +83,11 @@ def _borrows(_: ConnectionPool, stats: PoolStats) -> Iterable[tuple[str, float]]
     ]
 
 
+def _left_behind(_: ConnectionPool, stats: PoolStats) -> Iterable[tuple[str, float]]:
+    """From 0 on: the first one would be no increase."""
+    return {"transaction": 0, "result": 0, **stats.left_behind}.items()
+
+
 def _timeout(pool: ConnectionPool, _: PoolStats) -> Iterable[tuple[str, float]]:
     return [] if pool.queue_timeout is None else [("", pool.queue_timeout)]
 
@@ -109,7 +114,7 @@ FIGURES = (
     Figure(f"{_OURS}.killed", "{statement}", "Statements of borrowers that went away, stopped on the server",
            True, None, _one("killed")),
     Figure(f"{_OURS}.left_behind", "{borrow}", "Borrowers that left a transaction or a result open", True,
-           "async_mysqlpool.what", lambda _, stats: stats.left_behind.items()),
+           "async_mysqlpool.what", _left_behind),
 )  # fmt: skip
 
 DURATIONS = (
