@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,11 +16,12 @@ from async_mysqlpool.stats import StatementStats
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Insight", "StatementTable"]
+__all__ = ["Insight", "StatementTable", "Throttle"]
 
 _MOST_DIGESTS = 200
 _MOST_TEXTS = 512  # whose digest is remembered
 _LONGEST_TEXT = 4096  # characters of one
+_MOST_LINES = 10  # of the log, a second
 _OTHERS = ""  # the digest of all for which there is no room
 # Statements by which transactions begin and end, which no borrower has written.
 _FIXED = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "START TRANSACTION"})
@@ -31,6 +33,26 @@ class Say(Protocol):
     def __call__(
         self, level: int, text: str, *values: object, exc_info: BaseException | None = None, **fields: object
     ) -> None: ...
+
+
+class Throttle:
+    """Lets ten lines a second through: where everything is slow, the log must not make it slower."""
+
+    def __init__(self) -> None:
+        self._since = self._lines = 0
+        self._left_out = 0
+
+    def admits(self) -> str | None:
+        """What to add to the line, such as how many were left out before it; None if it is to be left out."""
+        second = int(time.monotonic())
+        if second != self._since:
+            self._since, self._lines = second, 0
+        self._lines += 1
+        if self._lines > _MOST_LINES:
+            self._left_out += 1
+            return None
+        left_out, self._left_out = self._left_out, 0
+        return f" ({left_out} such lines were left out before)" if left_out else ""
 
 
 class _Row:
@@ -95,6 +117,7 @@ class Insight:
         self.observers: Sequence[Any] = ()
         self._slow = slow
         self._say = say
+        self._throttle = Throttle()
         self._known: OrderedDict[tuple[str | bytes, bool], str] = OrderedDict()
 
     def started(self, event: events.StatementStarted | events.TransactionStarted) -> str | None:
@@ -155,12 +178,15 @@ class Insight:
     def _log(
         self, started: events.StatementStarted, took: float, rows: int | None, error: BaseException | None
     ) -> None:
+        more = self._throttle.admits()
+        if more is None:
+            return
         site = site_text(started.site)
         outcome = type(error).__name__ if error is not None else f"{'?' if rows is None else rows} rows"
         self._say(
             logging.WARNING,
-            "%s: slow statement, %.3f s, %s, on connection %d acquired at %s after a wait of %.3f s: %s",
-            self.pool, took, outcome, started.connection_id, site, started.waited, started.digest,
+            "%s: slow statement, %.3f s, %s, on connection %d acquired at %s after a wait of %.3f s: %s%s",
+            self.pool, took, outcome, started.connection_id, site, started.waited, started.digest, more,
             event="slow_statement", connection_id=started.connection_id, seconds=took, rows=rows,
             error=type(error).__name__ if error is not None else None, site=site, waited=started.waited,
             digest=started.digest,

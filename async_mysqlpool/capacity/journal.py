@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from async_mysqlpool import events
-from async_mysqlpool.capacity.insight import Insight
+from async_mysqlpool.capacity.insight import Insight, Throttle
 from async_mysqlpool.connection.entry import site_text
 from async_mysqlpool.lease.connection import PooledConnection
 from async_mysqlpool.lease.watched import WatchedConnection
@@ -43,6 +43,7 @@ class Journal:
         self.observed = False
         self.insight: Insight | None = None
         self._slow_acquire, self._slow_statement = config.slow_acquire, config.slow_statement
+        self._throttle = Throttle()
         self._observers: Sequence[events.Observer] = ()
         if config.watch_statements or config.slow_statement is not None:
             self.insight = Insight(pool, config.slow_statement, self.say)
@@ -130,11 +131,14 @@ class Journal:
         return WatchedConnection(owner, entry, self.insight, waited)
 
     def _log_acquire(self, entry: Entry, waited: float) -> None:
+        more = self._throttle.admits()
+        if more is None:
+            return
         site, task = site_text(entry.site), entry.task.get_name() if entry.task else "?"
         self.say(
             logging.WARNING,
-            "%s: slow acquire, task %r waited %.3f s at %s for connection %d",
-            self.pool, task, waited, site, entry.connection_id,
+            "%s: slow acquire, task %r waited %.3f s at %s for connection %d%s",
+            self.pool, task, waited, site, entry.connection_id, more,
             event="slow_acquire", connection_id=entry.connection_id, seconds=waited, site=site, task=task,
         )  # fmt: skip
 

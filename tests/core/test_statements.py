@@ -243,3 +243,17 @@ async def test_a_slow_acquire_is_one_line_that_says_where(server, caplog):
     assert "shop: slow acquire, task 'patient' waited 2.5" in line.getMessage()
     assert line.site in line.getMessage()
     assert "support.py:" in line.site
+
+
+async def test_where_everything_is_slow_the_log_says_so_ten_times_a_second(server, caplog, monkeypatch):
+    seconds = iter([5] * 31 + [6] * 9)
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    async with make_pool(server, slow_statement=0.001, reset="none") as pool:
+        await borrow(pool)
+        server.execute.set(slow(1))
+        async with pool.acquire() as conn, conn.cursor() as cursor:
+            for _ in range(32):
+                await cursor.execute("SELECT 1")
+    texts = [line.getMessage() for line in lines(caplog, "slow_statement")]
+    assert len(texts) == 11
+    assert texts[-1].endswith("SELECT ? (21 such lines were left out before)")
