@@ -122,6 +122,14 @@ def prometheus(session: nox.Session) -> None:
 
 
 @nox.session
+def tracers(session: nox.Session) -> None:
+    """What the agents of Sentry, Datadog, Elastic and New Relic see on our pools. Nothing is sent."""
+    install(session, "test")
+    session.install("sentry-sdk>=2.75", "ddtrace>=4", "elastic-apm>=6.26", "newrelic>=14")
+    session.run("python", "tests/peers/tracers.py")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
