@@ -122,6 +122,13 @@ def prometheus(session: nox.Session) -> None:
 
 
 @nox.session
+def observed(session: nox.Session) -> None:
+    """What it costs to look: time per borrow and per statement, with each way to see what the pool does."""
+    install(session, "test")
+    session.run("python", "benchmarks/observed.py")
+
+
+@nox.session
 def tracers(session: nox.Session) -> None:
     """What the agents of Sentry, Datadog, Elastic and New Relic see on our pools. Nothing is sent."""
     install(session, "test")

@@ -81,7 +81,7 @@ class Acquire:
             entry = await self._wait(capacity, task, started)
             now = loop.time()
         capacity.lend(entry, now, self._site, task)
-        if capacity.journal.observed:
+        if capacity.journal.lends:
             connection = capacity.journal.lent(capacity, entry, now - started)
         else:
             connection = PooledConnection(capacity, entry)

@@ -33,14 +33,15 @@ class Journal:
     """One pool's. Every method is bookkeeping only: nothing here waits, and an observer that fails changes nothing.
 
     Attributes:
-        observed: somebody is to be told of each borrow.
+        observed: there are observers.
+        lends: connections are lent by `lent`, because somebody is to be told of borrows or of statements.
         insight: who is told of each statement; None: nobody.
     """
 
     def __init__(self, pool: str, config: PoolConfig) -> None:
         self.pool = pool
         self.counters = Counters()
-        self.observed = False
+        self.observed = self.lends = False
         self.insight: Insight | None = None
         self._slow_acquire, self._slow_statement = config.slow_acquire, config.slow_statement
         self._throttle = Throttle()
@@ -59,7 +60,8 @@ class Journal:
             self.insight = Insight(self.pool, self._slow_statement, self.say)
         if self.insight is not None:
             self.insight.observers = tuple(listening)
-        self.observed = bool(observers) or self.insight is not None or self._slow_acquire is not None
+        self.observed = bool(observers)
+        self.lends = self.observed or self.insight is not None or self._slow_acquire is not None
 
     def emit(self, make_event: Callable[[], events.Event]) -> None:
         """Tell the observers. On the hot path look at `observed` first: then nobody listening costs nothing."""
@@ -70,6 +72,9 @@ class Journal:
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001  the text of a `site` of the user's
             self.say(logging.ERROR, "%s: an event could not be made: %r", self.pool, exc, event="observer_failed")
             return
+        self._tell(event)
+
+    def _tell(self, event: events.Event) -> None:
         for observer in self._observers:
             try:
                 observer.on_event(event)
@@ -122,8 +127,9 @@ class Journal:
         self.emit(lambda: events.ResetFailed(self.pool, entry.connection_id, error))
 
     def lent(self, owner: Owner, entry: Entry, waited: float) -> PooledConnection:
-        """A borrower gets a connection, watched if there is somebody to tell. Called where `observed` says so."""
-        self.emit(lambda: events.Acquired(self.pool, entry.connection_id, waited))
+        """A borrower gets a connection, watched if somebody wants to know of its statements."""
+        if self.observed:
+            self._tell(events.Acquired(self.pool, entry.connection_id, waited))
         if self._slow_acquire is not None and waited > self._slow_acquire:
             self._log_acquire(entry, waited)
         if self.insight is None:
@@ -201,7 +207,8 @@ class Journal:
 
     def came_back(self, connection_id: int, held: float, late: Lease | None) -> None:
         """A borrower is done; `late` when it had been reported as held too long."""
-        self.emit(lambda: events.Released(self.pool, connection_id, held))
+        if self.observed:
+            self._tell(events.Released(self.pool, connection_id, held))
         if late is None:
             return
         self.say(

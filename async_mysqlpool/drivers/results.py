@@ -370,7 +370,7 @@ class Originals:
 
 def _is_original(function: Any, owner: Any) -> bool:
     name = getattr(function, "__module__", None)
-    if name not in {base.__module__ for base in owner.__mro__}:
+    if name is None or name not in {base.__module__ for base in owner.__mro__}:
         return False  # some tracers put in functions of their own, under their own names
     module = sys.modules.get(name)
     if type(function) is FunctionType:  # what wraps one says that it is one, too
