@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from async_mysqlpool import events
 from async_mysqlpool.capacity.insight import Insight, Throttle
@@ -46,6 +46,8 @@ class Journal:
         self._slow_acquire, self._slow_statement = config.slow_acquire, config.slow_statement
         self._throttle = Throttle()
         self._observers: Sequence[events.Observer] = ()
+        self._of_borrows: Sequence[events.Observer] = ()  # those that are told of each
+        self._meters: Sequence[events.Meter] = ()
         if config.watch_statements or config.slow_statement is not None:
             self.insight = Insight(pool, config.slow_statement, self.say)
         self.observe(config.observers)
@@ -61,6 +63,8 @@ class Journal:
         if self.insight is not None:
             self.insight.observers = tuple(listening)
         self.observed = bool(observers)
+        self._meters = tuple(cast("events.Meter", other) for other in observers if hasattr(other, "on_wait"))
+        self._of_borrows = tuple(other for other in observers if not hasattr(other, "on_wait"))
         self.lends = self.observed or self.insight is not None or self._slow_acquire is not None
 
     def emit(self, make_event: Callable[[], events.Event]) -> None:
@@ -72,10 +76,10 @@ class Journal:
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001  the text of a `site` of the user's
             self.say(logging.ERROR, "%s: an event could not be made: %r", self.pool, exc, event="observer_failed")
             return
-        self._tell(event)
+        self._tell(self._observers, event)
 
-    def _tell(self, event: events.Event) -> None:
-        for observer in self._observers:
+    def _tell(self, observers: Sequence[events.Observer], event: events.Event) -> None:
+        for observer in observers:
             try:
                 observer.on_event(event)
             except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001
@@ -128,13 +132,22 @@ class Journal:
 
     def lent(self, owner: Owner, entry: Entry, waited: float) -> PooledConnection:
         """A borrower gets a connection, watched if somebody wants to know of its statements."""
-        if self.observed:
-            self._tell(events.Acquired(self.pool, entry.connection_id, waited))
+        for meter in self._meters:
+            try:
+                meter.on_wait(waited)
+            except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001
+                self._meter_failed(exc)
+        if self._of_borrows:
+            self._tell(self._of_borrows, events.Acquired(self.pool, entry.connection_id, waited))
         if self._slow_acquire is not None and waited > self._slow_acquire:
             self._log_acquire(entry, waited)
         if self.insight is None:
             return PooledConnection(owner, entry)
         return WatchedConnection(owner, entry, self.insight, waited)
+
+    def _meter_failed(self, error: BaseException) -> None:
+        text = "%s: an observer failed on a time: %r"
+        self.say(logging.ERROR, text, self.pool, error, exc_info=error, event="observer_failed")
 
     def _log_acquire(self, entry: Entry, waited: float) -> None:
         more = self._throttle.admits()
@@ -207,8 +220,13 @@ class Journal:
 
     def came_back(self, connection_id: int, held: float, late: Lease | None) -> None:
         """A borrower is done; `late` when it had been reported as held too long."""
-        if self.observed:
-            self._tell(events.Released(self.pool, connection_id, held))
+        for meter in self._meters:
+            try:
+                meter.on_use(held)
+            except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001
+                self._meter_failed(exc)
+        if self._of_borrows:
+            self._tell(self._of_borrows, events.Released(self.pool, connection_id, held))
         if late is None:
             return
         self.say(

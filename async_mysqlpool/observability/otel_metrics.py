@@ -88,13 +88,17 @@ class Borrows:
         self._waited, self._held, self._created = durations["waited"], durations["held"], durations["created"]
         self._attributes = {POOL_NAME: name}
 
+    def on_wait(self, seconds: float) -> None:
+        """Record it."""
+        self._waited.record(seconds, self._attributes)
+
+    def on_use(self, seconds: float) -> None:
+        """Record it."""
+        self._held.record(seconds, self._attributes)
+
     def on_event(self, event: events.Event) -> None:
         """Record it."""
-        if isinstance(event, events.Acquired):
-            self._waited.record(event.waited, self._attributes)
-        elif isinstance(event, events.Released):
-            self._held.record(event.held, self._attributes)
-        elif isinstance(event, events.ConnectionOpened):
+        if isinstance(event, events.ConnectionOpened):
             self._created.record(event.took, self._attributes)
 
 
@@ -107,6 +111,12 @@ class Operations:
 
     def on_event(self, event: events.Event) -> None:
         """Nothing of interest."""
+
+    def on_wait(self, seconds: float) -> None:
+        """Nor this; to be asked for it costs less than an event."""
+
+    def on_use(self, seconds: float) -> None:
+        """Nor this."""
 
     def on_statement(self, event: events.StatementEvent) -> None:
         """Record one that has ended."""

@@ -87,16 +87,12 @@ class _Borrows:
 
     def __init__(self) -> None:
         self.buckets = {item.source: _Buckets(item.buckets) for item in DURATIONS if item.source != "operation"}
-        self._waited, self._held, self._created = (self.buckets[name] for name in ("waited", "held", "created"))
+        self.on_wait, self.on_use = self.buckets["waited"].add, self.buckets["held"].add
 
     def on_event(self, event: events.Event) -> None:
         """Count it."""
-        if isinstance(event, events.Acquired):
-            self._waited.add(event.waited)
-        elif isinstance(event, events.Released):
-            self._held.add(event.held)
-        elif isinstance(event, events.ConnectionOpened):
-            self._created.add(event.took)
+        if isinstance(event, events.ConnectionOpened):
+            self.buckets["created"].add(event.took)
 
 
 class _Operations:
@@ -108,6 +104,12 @@ class _Operations:
 
     def on_event(self, event: events.Event) -> None:
         """Nothing of interest."""
+
+    def on_wait(self, seconds: float) -> None:
+        """Nor this; to be asked for it costs less than an event."""
+
+    def on_use(self, seconds: float) -> None:
+        """Nor this."""
 
     def on_statement(self, event: events.StatementEvent) -> None:
         """Count one that has ended."""
