@@ -15,6 +15,7 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         baseline.py     the state that every borrower must find, and how it is learned
         entry.py        its states, its times, who holds it
         session.py      how a session is made clean again, and when it is clean already
+        silence.py      what the kernel does with a peer that is silent
         opening.py      connecting: within a time, paced by a backoff
         killer.py       stops the statements of borrowers that went away
     lease/          what the borrower holds
@@ -30,14 +31,17 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         idle.py         the idle connections, the last one in on top
         insight.py      statements: counted, told of, logged when slow
         journal.py      counters, events, log lines
+        hooks.py        on_connect and on_release
         workers.py      the pool's own tasks: open, clean, check, close, kill
         flow.py         the way round: taken, lent, given back, offered
         capacity.py     all else that becomes of connections and permits
         acquire.py      the fast path and the slow one: deadline, account, explanation
+        hooked.py       the same with on_acquire and other options that each borrow has to look after
         maintenance.py  the background task: a pure plan, and the loop that has it carried out
     view.py         what a pool tells about itself
     forks.py        what a forked child must not do
-    pool.py         open, acquire, release, close
+    life.py         open, close, terminate
+    pool.py         acquire, release, what to look at and to change
 
 and around it, using only what is public:
 

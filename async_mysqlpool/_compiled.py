@@ -23,6 +23,7 @@ __all__ = ["MODULES", "is_compiled"]
 
 _FILES = (
     "wire/reads.py",
+    "wire/wakeups.py",
     "wire/outgoing.py",
     "wire/wire.py",
     "wire/transport.py",

@@ -24,6 +24,7 @@ __all__ = [
     "LeftBehind",
     "Meter",
     "Observer",
+    "ReconnectFailed",
     "Released",
     "ResetFailed",
     "StatementEnded",
@@ -36,7 +37,8 @@ __all__ = [
 ]
 
 # Why a connection ended: "idle", "lifetime", "expired", "broken", "cancelled", "unread result", "discarded",
-# "reset failed", "forgotten", "not pooled", "surplus", "shutdown".
+# "reset failed", "forgotten", "not pooled", "surplus", "shutdown", "uses", "on_acquire", "on_release",
+# "not restorable", "failover", "not retained".
 CloseReason: TypeAlias = str
 
 
@@ -65,6 +67,20 @@ class ConnectFailed:
 
     pool: str
     error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectFailed:
+    """The pool had connections, has none left, and failed to get another one. `ConnectFailed` came before.
+
+    It goes on trying as long as somebody waits or `min_size` is missing. This is attempt number `attempts` since there
+    was one, and the first of them failed `lasting` seconds ago.
+    """
+
+    pool: str
+    error: Exception
+    attempts: int
+    lasting: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +165,7 @@ Event: TypeAlias = (
     ConnectionOpened
     | ConnectionClosed
     | ConnectFailed
+    | ReconnectFailed
     | Acquired
     | AcquireFailed
     | Released

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Counters", "Lease", "PoolStats", "ServerInfo", "StatementStats", "describe_cut_off", "describe_holders"]
+__all__ = [
+    "ConnectionInfo",
+    "Counters",
+    "Lease",
+    "PoolStats",
+    "ServerInfo",
+    "StatementStats",
+    "describe_cut_off",
+    "describe_holders",
+]
 
 
 @dataclass(slots=True)
@@ -22,6 +31,7 @@ class Counters:
     cancelled: int = 0
     refused: int = 0
     opened: int = 0
+    connect_time: float = 0.0
     connect_failures: int = 0
     resets: int = 0
     resets_failed: int = 0
@@ -47,6 +57,8 @@ class PoolStats:
         closing: being closed or killed.
         waiting: tasks in the queue.
         acquired: borrows so far; `waited` of them had to wait, `wait_time` seconds altogether.
+        held_time: how long connections were held, in seconds, summed up as they come back.
+        opened: connections opened so far; `connect_time` is how long that took altogether, in seconds.
         timeouts: acquires that ended in `AcquireTimeoutError`.
         cancelled: acquires that were cancelled while waiting.
         refused: acquires turned away by `max_waiting`, a closed pool or a failed connect.
@@ -64,6 +76,7 @@ class PoolStats:
     cleaning: int
     closing: int
     waiting: int
+    held_time: float
     acquired: int
     waited: int
     wait_time: float
@@ -71,6 +84,7 @@ class PoolStats:
     cancelled: int
     refused: int
     opened: int
+    connect_time: float
     connect_failures: int
     resets: int
     resets_failed: int
@@ -90,6 +104,23 @@ class PoolStats:
             if count
         ]
         return f"{', '.join(parts)} of {self.max_size}, {self.waiting} waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """An idle connection, as `ConnectionPool.retain` shows it.
+
+    Attributes:
+        connection_id: the server's id.
+        age: seconds since it was opened.
+        idle: seconds since it came back.
+        uses: borrows so far.
+    """
+
+    connection_id: int
+    age: float
+    idle: float
+    uses: int
 
 
 @dataclass(frozen=True, slots=True)

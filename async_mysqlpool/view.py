@@ -39,6 +39,7 @@ class View(Queries):
         """Where it leads; nothing secret."""
         config = self._config
         host, port = (config.unix_socket, None) if config.unix_socket else (config.host, config.port)
+        host, port = "" if callable(host) else host, None if callable(port) else port
         return ServerInfo(host, port, config.database, self._capacity.version if self._capacity else "")
 
     @property
@@ -70,14 +71,13 @@ class View(Queries):
             cleaning=count[State.CLEANING],
             closing=count[State.CLOSING],
             waiting=self.waiting,
+            held_time=self._capacity.held_time if self._capacity else 0.0,
             **counters.copy(),
         )
 
     def leases(self) -> list[Lease]:
         """Who holds a connection, the longest first."""
-        entries = tuple(self._capacity.entries) if self._capacity else ()
-        held = [self._capacity.lease(entry) for entry in entries if entry.state is State.IN_USE]
-        return sorted(held, key=lambda lease: -lease.age)
+        return self._capacity.leases() if self._capacity else []
 
     def statements(self) -> list[StatementStats]:
         """What takes time, by statement without its values: the most of it first. Some 200 of them are kept apart.

@@ -140,10 +140,11 @@ class Acquire:
         if not permits.take():
             waiter = permits.line_up(capacity.loop, deadline)
             try:
-                entry = await waiter
+                await waiter
             except BaseException:
                 permits.leave(waiter)
                 raise
+            entry = waiter.result()
         entry = _if_good(capacity, entry)
         return entry if entry is not None else await self._look_for_one(capacity, deadline)
 

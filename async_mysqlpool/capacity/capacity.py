@@ -18,7 +18,7 @@ from async_mysqlpool.connection.entry import Entry, State, site_text
 from async_mysqlpool.connection.opening import again
 from async_mysqlpool.drivers.base import READ_ONLY_TRANSACTION, hangs_up, is_disconnect, is_failover, is_server_error
 from async_mysqlpool.errors import ConnectError, PoolClosedError, PoolError, ResetFailedError, ServerUnavailableError
-from async_mysqlpool.stats import Lease, describe_cut_off
+from async_mysqlpool.stats import ConnectionInfo, Lease, describe_cut_off
 from async_mysqlpool.wire.packets import SERVER_STATUS_IN_TRANS_READONLY
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Capacity"]
 
 _CUT_OFF = {State.CLOSING, State.CLOSED}  # of a connection that its borrower still believes to have
+_READY = {State.IDLE, State.CLEANING}  # to be lent, now or soon
 _LIVING = {State.IDLE, State.HANDED, State.IN_USE, State.CLEANING}
 
 
@@ -42,6 +43,7 @@ class Capacity(Flow):
         self.progress = asyncio.Event()  # set whenever a connection came, went, or could not be opened
         self.changed = asyncio.Event()  # wakes the maintenance
         self.connect_error: ConnectError | None = None  # of the last attempt; None once one succeeded
+        self._reconnects, self._lost_at = 0, 0.0  # failed attempts since there was no connection left, and the first
         self.nested: dict[asyncio.Task[Any], object] = {}  # tasks that hold a connection and wait for another one
         self.version = ""  # of the server, as its last connection said
         self.workers = Workers(self)
@@ -56,26 +58,34 @@ class Capacity(Flow):
         """Connections that are there to be lent, now or later."""
         return sum(entry.state in _LIVING for entry in self.entries)
 
+    @property
+    def at_rest(self) -> int:
+        """Connections that are to be there when nobody has one."""
+        return max(self.min_size, min(self.config.min_idle, self.max_size))
+
     # -- opening --------------------------------------------------------------------------------------------------
 
     def refill(self) -> None:
-        """Have connections opened until there are `min_size`, as far as there is room besides the idle ones."""
-        while len(self.workers.openers) < self.needed() and self.permits.free > self.idle.qsize():
+        """Have connections opened until there are enough, as far as there is room besides the idle ones."""
+        while self.permits.free > self.idle.qsize() and len(self.workers.openers) < self.needed():
             if not self.permits.take():
                 return
             self.workers.open_one()
 
     def needed(self) -> int:
-        """Connections that somebody waits for, or that are missing from `min_size`."""
+        """Connections that somebody waits for, or that are missing from `min_size` or `min_idle`."""
         if self.closing:
             return 0
-        return len(self.wanted) + max(0, self.min_size - self.living)
+        missing = self.min_size - self.living
+        if self.config.min_idle:
+            missing = max(missing, self.config.min_idle - sum(entry.state in _READY for entry in self.entries))
+        return len(self.wanted) + max(0, missing)
 
     def connected(self, entry: Entry, took: float) -> None:
         """A worker opened one; it is about to be offered."""
         entry.on_reset = partial(self._reset_done, entry)
         self.journal.opened(entry, took, after=self.connect_error)
-        self.connect_error = None
+        self.connect_error, self._reconnects = None, 0
         if entry.baseline is not None:
             self.version = entry.baseline.version
         self.progress.set()
@@ -87,9 +97,20 @@ class Capacity(Flow):
         self.connect_error = error
         self.progress.set()
         others = self.living > 0
+        if others:
+            self._reconnects = 0
+        elif self.journal.counters.opened:
+            self._reconnect_failed(error)
         if isinstance(error, ServerUnavailableError) and (others or hope):
             return
         self.fail_waiters(lambda: again(error), queued=not others)
+
+    def _reconnect_failed(self, error: ConnectError) -> None:
+        now = self.loop.time()
+        if self._reconnects == 0:
+            self._lost_at = now
+        self._reconnects += 1
+        self.journal.reconnect_failed(error, self._reconnects, now - self._lost_at)
 
     def fail_waiters(self, make_error: Callable[[], Exception], queued: bool = True) -> None:
         """Send those away who wait for a connection, and those who wait for their turn as well."""
@@ -130,23 +151,29 @@ class Capacity(Flow):
             entry.state = State.CLOSING
             self.workers.close(entry, reason)
 
-    def retire_idle(self, chosen: Callable[[Entry], bool], reason: str) -> None:
-        """Close idle connections, each with a permit as everybody; the others stay in their order."""
+    def retire_idle(self, chosen: Callable[[Entry], bool], reason: str) -> int:
+        """Close idle connections; how many."""
+        going = self.take_idle(chosen)
+        for entry in going:
+            self.retire(entry, reason)
+        return len(going)
+
+    def take_idle(self, chosen: Callable[[Entry], bool]) -> list[Entry]:
+        """Those of the idle connections, each with a permit as everybody; the others stay in their order."""
         entries: list[Entry] = []
-        going: list[Entry] = []
-        doomed: set[Entry] = set()
+        taken: list[Entry] = []
+        wanted: set[Entry] = set()
         while not self.idle.empty():
             entries.append(self.idle.get_nowait())
         try:
-            doomed.update([entry for entry in entries if chosen(entry)])
-        finally:  # `chosen` may ask a driver, and that may raise
+            wanted.update([entry for entry in entries if chosen(entry)])
+        finally:  # `chosen` may ask a driver, or be the user's, and that may raise
             for entry in reversed(entries):
-                if entry in doomed and self.permits.take():
-                    going.append(entry)
+                if entry in wanted and self.permits.take():
+                    taken.append(entry)
                 else:
                     self.idle.put_nowait(entry)
-        for entry in going:
-            self.retire(entry, reason)
+        return taken
 
     def gone(self, entry: Entry, reason: str, keep_permit: bool = False) -> None:
         """A connection ends, whatever the road; its permit is free unless the caller goes on with it."""
@@ -226,7 +253,7 @@ class Capacity(Flow):
         if is_disconnect(number):
             self.suspect_all()
         elif number == READ_ONLY_TRANSACTION:
-            entry.suspect_role = not entry.wire.status & SERVER_STATUS_IN_TRANS_READONLY
+            entry.suspect_role = entry.needs_look = not entry.wire.status & SERVER_STATUS_IN_TRANS_READONLY
         elif is_failover(number, str(error)):
             entry.doubt = "failover"
             self.expire("failover")
@@ -297,3 +324,13 @@ class Capacity(Flow):
         holder = entry.holder
         task = holder.get_name() if holder else "?"
         return Lease(entry.connection_id, self.loop.time() - entry.acquired_at, task, site_text(entry.site))
+
+    def info(self, entry: Entry) -> ConnectionInfo:
+        """What is told of it while it is idle."""
+        now = self.loop.time()
+        return ConnectionInfo(entry.connection_id, now - entry.created_at, now - entry.released_at, entry.uses)
+
+    def leases(self) -> list[Lease]:
+        """Who holds a connection, the longest first."""
+        held = [self.lease(entry) for entry in self.entries if entry.state is State.IN_USE]
+        return sorted(held, key=lambda lease: -lease.age)

@@ -19,7 +19,8 @@ from async_mysqlpool.capacity.permits import Deadlines
 from async_mysqlpool.capacity.semaphore import FairSemaphore
 from async_mysqlpool.connection import session
 from async_mysqlpool.connection.baseline import resets_all
-from async_mysqlpool.connection.entry import Entry, State, site_text
+from async_mysqlpool.connection.entry import CLOSED, HANDED, IDLE, IN_USE, Entry, site_text
+from async_mysqlpool.lease.held import Owner
 from async_mysqlpool.stats import Lease
 
 if TYPE_CHECKING:
@@ -31,10 +32,9 @@ __all__ = ["FOREIGN", "Flow"]
 
 # What foreign code (a driver, an observer) may raise where nothing is awaited: a cancellation of no task of ours, too.
 FOREIGN = (Exception, asyncio.CancelledError)
-IDLE, HANDED, IN_USE, CLOSED = State.IDLE, State.HANDED, State.IN_USE, State.CLOSED
 
 
-class Flow:
+class Flow(Owner):
     """The physical connections of one pool, as far as they go round.
 
     Its state is touched in one event loop only, and never across an await: a method without `await` is a critical
@@ -56,6 +56,7 @@ class Flow:
         self.wanted: dict[asyncio.Future[Entry], None] = {}
         self.holders: dict[asyncio.Task[Any] | None, int] = {}  # how many connections a task holds, or uses
         self.journal = Journal(name, config)
+        self.held_time = 0.0  # seconds, of all borrows that are over
         self.closing = False
         self._hooked = config.on_connect is not None and resets_all(config.reset)
 
@@ -112,6 +113,7 @@ class Flow:
 
     def _take_back(self, entry: Entry, now: float) -> None:
         """Its borrower is done with it."""
+        self.held_time += now - entry.acquired_at
         self._let_go(entry.task)
         if entry.user is not entry.task:
             self._let_go(entry.user)
@@ -148,7 +150,7 @@ class Flow:
         """To the next borrower, to be made clean, or to its end."""
         if reason is not None:
             self.retire(entry, reason)
-        elif entry.suspect_role:
+        elif entry.needs_look:
             self.workers.clean(entry)
         elif session.is_clean(entry, self.config.reset):
             self.offer(entry)
@@ -189,6 +191,10 @@ class Flow:
         if entry.expires_at <= now:
             return "lifetime"
         return None
+
+    def unfit(self, entry: Entry) -> str | None:
+        """The same of a connection that a hook has had meanwhile."""
+        return self._unfit(entry, self.loop.time())
 
     def _misused(self, entry: Entry, wire: Connected) -> str | None:
         """Whether its borrower has left it in a state from which no reset leads back."""

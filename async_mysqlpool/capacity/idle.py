@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["IdleStack"]
 
@@ -25,6 +28,10 @@ class IdleStack(asyncio.LifoQueue[T]):
     def put_nowait(self, item: T) -> None:
         """On top."""
         self._queue.append(item)
+
+    def sort(self, key: Callable[[T], float]) -> None:
+        """The largest on top: one that was away for a moment goes back to its place."""
+        self._queue.sort(key=key)
 
     def get_nowait(self) -> T:
         """From the top.

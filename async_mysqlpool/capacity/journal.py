@@ -102,11 +102,20 @@ class Journal:
         """A method of the driver's raised where nothing may."""
         self.say(logging.ERROR, "%s: the driver failed: %r", self.pool, error, exc_info=error, event="driver_failed")
 
+    def hook_failed(self, hook: str, entry: Entry, error: BaseException) -> None:
+        """One that nobody waits for; its connection is discarded."""
+        self.say(
+            logging.ERROR,
+            "%s: %s failed, connection %d is discarded: %r", self.pool, hook, entry.connection_id, error,
+            exc_info=error, event="hook_failed", connection_id=entry.connection_id, error=type(error).__name__,
+        )  # fmt: skip
+
     def opened(self, entry: Entry, took: float, after: ConnectError | None) -> None:
         """A connection is ready; `after` is the failure before it, if the server had been away."""
         if after is not None:
             self.say(logging.WARNING, "%s: the server is back", self.pool, event="server_back")
         self.counters.opened += 1
+        self.counters.connect_time += took
         self.emit(lambda: events.ConnectionOpened(self.pool, entry.connection_id, took))
 
     def connect_failed(self, error: ConnectError, after: ConnectError | None) -> None:
@@ -115,6 +124,10 @@ class Journal:
             self.say(logging.WARNING, "%s: %s", self.pool, error, event="connect_failed", error=type(error).__name__)
         self.counters.connect_failures += 1
         self.emit(lambda: events.ConnectFailed(self.pool, error))
+
+    def reconnect_failed(self, error: ConnectError, attempts: int, lasting: float) -> None:
+        """There were connections once, there is none left, and the server is not reached again."""
+        self.emit(lambda: events.ReconnectFailed(self.pool, error, attempts, lasting))
 
     def closed(self, entry: Entry, reason: events.CloseReason, age: float) -> None:
         """A connection is gone."""

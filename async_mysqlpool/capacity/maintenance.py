@@ -25,6 +25,10 @@ LOOK_EVERY = 5.0
 _RETIRED_AT_ONCE = 1
 _BETWEEN_RETIREMENTS = 0.25  # seconds
 
+# And how many of the idle ones are pinged at once.
+_PART_PINGED_AT_ONCE = 4  # a quarter of them
+_BETWEEN_PINGS = 0.1  # seconds
+
 # The server closes an idle connection after `wait_timeout`; ours goes before.
 _SAFE_PART_OF_WAIT_TIMEOUT = 0.9
 
@@ -47,19 +51,20 @@ class Plan:
     """What to do now, and when to look again (the loop's time; infinity: only when woken)."""
 
     retire: list[tuple[Entry, str]] = field(default_factory=list["tuple[Entry, str]"])
+    ping: list[Entry] = field(default_factory=list["Entry"])
     warn: list[Entry] = field(default_factory=list["Entry"])
     open: int = 0
     wake_at: float = float("inf")
 
 
 def plan(now: float, entries: Iterable[Entry], config: PoolConfig, min_size: int) -> Plan:
-    """Decide who is idle or old for too long, who is held for too long, and how many are missing.
+    """Decide who is idle, old, silent or held for too long, and how many are missing.
 
     Args:
         now: the loop's time.
         entries: every physical connection.
         config: the limits.
-        min_size: connections to keep.
+        min_size: connections to keep; `config.min_idle` of them besides those in use.
     """
     result = Plan()
     living = [e for e in entries if e.state not in {State.CLOSING, State.CLOSED}]
@@ -68,17 +73,27 @@ def plan(now: float, entries: Iterable[Entry], config: PoolConfig, min_size: int
     for entry in living:
         if entry.expires_at > now:
             result.wake_at = min(result.wake_at, entry.expires_at)
-    _retire_idle(result, now, idle, config, spare=len(living) - len(result.retire) - min_size)
+    going = len(result.retire)
+    spare = min(len(living) - going - min_size, len(idle) - going - config.min_idle)
+    _retire_idle(result, now, idle, config, spare)
+    if config.keepalive is not None:
+        _ping_silent(result, now, living, config.keepalive)
     if config.hold_warning is not None:
         _warn_of_holders(result, now, living, config.hold_warning)
-    result.open = max(0, min_size - (len(living) - len(result.retire)))
+    in_use = sum(e.state in {State.IN_USE, State.HANDED} for e in living)
+    wanted = max(min_size, config.min_idle + in_use if config.min_idle else 0)
+    result.open = max(0, wanted - (len(living) - len(result.retire)))
     return result
 
 
-def idle_limit(entry: Entry, config: PoolConfig) -> float:
-    """Seconds that this connection may lie idle: `max_idle_time`, but less than the server's patience."""
-    server = entry.baseline.wait_timeout * _SAFE_PART_OF_WAIT_TIMEOUT if entry.baseline else float("inf")
-    return min(config.max_idle_time or float("inf"), server)
+def _heard_at(entry: Entry) -> float:
+    return max(entry.released_at, entry.pinged_at)
+
+
+def _patience_ends(entry: Entry) -> float:
+    """When to go before the server closes a connection of which it has heard nothing for too long."""
+    baseline = entry.baseline
+    return float("inf") if baseline is None else _heard_at(entry) + baseline.wait_timeout * _SAFE_PART_OF_WAIT_TIMEOUT
 
 
 def _retire_old(result: Plan, now: float, idle: list[Entry]) -> None:
@@ -94,9 +109,8 @@ def _retire_idle(result: Plan, now: float, idle: list[Entry], config: PoolConfig
     for entry in idle:
         if id(entry) in gone:
             continue
-        limit = idle_limit(entry, config)
-        due = entry.released_at + limit
-        server_decides = config.max_idle_time is None or limit < config.max_idle_time
+        due = min(entry.released_at + (config.max_idle_time or float("inf")), _patience_ends(entry))
+        server_decides = due == _patience_ends(entry)
         if due > now:
             if spare > 0 or server_decides:
                 result.wake_at = min(result.wake_at, due)
@@ -106,6 +120,23 @@ def _retire_idle(result: Plan, now: float, idle: list[Entry], config: PoolConfig
     if config.max_idle_time is not None:
         # Whatever becomes idle from now on cannot be due before this.
         result.wake_at = min(result.wake_at, now + config.max_idle_time)
+
+
+def _ping_silent(result: Plan, now: float, living: list[Entry], keepalive: float) -> None:
+    """The longest silent first, and a part of them at a time: the others are there to be borrowed."""
+    going = {id(e) for e, _ in result.retire}
+    staying = sorted((e for e in living if e.state is State.IDLE and id(e) not in going), key=_heard_at)
+    pinged = sum(e.state is State.CLEANING and _heard_at(e) + keepalive <= now for e in living)
+    at_once = max(1, (len(staying) + pinged) // _PART_PINGED_AT_ONCE) - pinged
+    for entry in staying:
+        due = _heard_at(entry) + keepalive
+        if due > now:
+            result.wake_at = min(result.wake_at, due)
+        elif len(result.ping) < at_once:
+            result.ping.append(entry)
+        else:
+            result.wake_at = min(result.wake_at, now + _BETWEEN_PINGS)
+    result.wake_at = min(result.wake_at, now + keepalive)  # whatever becomes idle from now on
 
 
 def _warn_of_holders(result: Plan, now: float, living: list[Entry], limit: float) -> None:
@@ -119,13 +150,14 @@ def _warn_of_holders(result: Plan, now: float, living: list[Entry], limit: float
 
 
 def carry_out(capacity: Capacity) -> float:
-    """One round: what is dead, old, or idle for too long goes, what is missing comes. When the next one is due."""
+    """One round: what is dead, old or idle for too long goes, what is silent is pinged. When the next one is due."""
     now = capacity.loop.time()
     capacity.retire_idle(capacity.is_dead, "broken")
     due = plan(now, capacity.entries, capacity.config, capacity.min_size)
     for reason in {reason for _, reason in due.retire}:
         chosen = {entry for entry, why in due.retire if why == reason}
         capacity.retire_idle(chosen.__contains__, reason)
+    capacity.workers.check_idle(set(due.ping).__contains__)
     for entry in due.warn:
         entry.warned = True
         capacity.journal.held_too_long(capacity.lease(entry))

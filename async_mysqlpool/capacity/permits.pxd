@@ -1,3 +1,6 @@
+from async_mysqlpool.wire.wakeups cimport Waiter, Wakeups
+
+
 cdef class Deadlines:
     cdef object _line, _number, _timer
     cdef list _heap
@@ -12,9 +15,10 @@ cdef class Permits:
     cdef public object queue
     cdef Deadlines _deadlines
     cdef object _refused
+    cdef Wakeups _wakeups
 
     cpdef bint take(self) except -1
-    cpdef line_up(self, loop, deadline)
-    cpdef leave(self, waiter)
+    cpdef Waiter line_up(self, loop, deadline)
+    cpdef leave(self, Waiter waiter)
     cpdef bint hand_over(self, gift) except -1
     cpdef release(self)

@@ -12,13 +12,16 @@ import heapq
 import math
 from collections import OrderedDict, deque
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from async_mysqlpool.wire.wakeups import Waiter, Wakeups, wakeups_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Deadlines", "Permits", "was_served"]
 
+_Watched: TypeAlias = "asyncio.Future[Any] | Waiter"
 _FEW = 100  # waiters that need no sweeping
 
 
@@ -31,14 +34,14 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        self._line: deque[tuple[float, asyncio.Future[Any]]] = deque()
-        self._heap: list[tuple[float, int, asyncio.Future[Any]]] = []
+        self._line: deque[tuple[float, _Watched]] = deque()
+        self._heap: list[tuple[float, int, _Watched]] = []
         self._number = count()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
         self._sweep_at = _FEW
 
-    def watch(self, waiter: asyncio.Future[Any], deadline: float) -> None:
+    def watch(self, waiter: _Watched, deadline: float) -> None:
         """Fail `waiter` at `deadline` (the loop's time) unless it is done by then."""
         line = self._line
         while line and line[0][1].done():  # served long ago; those with the earliest deadline usually are
@@ -83,7 +86,7 @@ class Deadlines:
             self._timer.cancel()
 
 
-def _time_out(waiter: asyncio.Future[Any]) -> None:
+def _time_out(waiter: _Watched) -> None:
     if not waiter.done():
         waiter.set_exception(TimeoutError())
 
@@ -103,7 +106,8 @@ class Permits:
 
     def __init__(self, free: int, deadlines: Deadlines, refused: Callable[[Any], None]) -> None:
         self.free = free
-        self.queue: OrderedDict[asyncio.Future[Any], None] = OrderedDict()
+        self.queue: OrderedDict[Waiter, None] = OrderedDict()
+        self._wakeups: Wakeups | None = None  # of the loop of the first who waits
         self._deadlines = deadlines
         self._refused = refused
 
@@ -136,26 +140,29 @@ class Permits:
             return None
         waiter = self.line_up(asyncio.get_running_loop(), deadline)
         try:
-            return await waiter
+            await waiter
         except BaseException:
             self.leave(waiter)
             raise
+        return waiter.result()
 
-    def line_up(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> asyncio.Future[Any]:
+    def line_up(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> Waiter:
         """What gets a permit after everybody who asked before, as `turn` has it.
 
         Whoever awaits it must `leave` when that ends in an exception.
         """
-        waiter: asyncio.Future[Any] = loop.create_future()
+        if self._wakeups is None:
+            self._wakeups = wakeups_of(loop)
+        waiter = Waiter(loop, self._wakeups)
         self.queue[waiter] = None
         if deadline is not None:
             self._deadlines.watch(waiter, deadline)
         return waiter
 
-    def leave(self, waiter: asyncio.Future[Any]) -> None:
+    def leave(self, waiter: Waiter) -> None:
         """Give a place in the queue up, or what it has brought in the very tick in which its task was cancelled."""
         self.queue.pop(waiter, None)
-        if was_served(waiter):
+        if waiter.served():
             gift = waiter.result()
             if gift is None:
                 self.release()

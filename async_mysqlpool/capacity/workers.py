@@ -10,8 +10,10 @@ import asyncio
 import math
 from contextlib import asynccontextmanager
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from async_mysqlpool.capacity.hooks import ask_on_release, run_on_connect
 from async_mysqlpool.capacity.journal import logger
 from async_mysqlpool.connection import session
 from async_mysqlpool.connection.baseline import resets_all
@@ -20,8 +22,6 @@ from async_mysqlpool.connection.killer import Killer, Victim
 from async_mysqlpool.connection.opening import Backoff, Connector, is_to_end
 from async_mysqlpool.drivers.base import is_server_error, is_server_full, is_unavailable
 from async_mysqlpool.errors import ConnectError, ServerUnavailableError
-from async_mysqlpool.lease.connection import PooledConnection
-from async_mysqlpool.lease.held import Owner, end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from async_mysqlpool.capacity.journal import Journal
     from async_mysqlpool.capacity.semaphore import FairSemaphore
     from async_mysqlpool.config import PoolConfig
-    from async_mysqlpool.drivers import Connected
+    from async_mysqlpool.drivers import Connected, Driver
 
 __all__ = ["Workers"]
 
@@ -39,9 +39,13 @@ _LONG_KILL_PAUSE = 1.0
 _CLOSE_TIMEOUT = 1.0  # seconds for a polite goodbye
 
 
-class Bookkeeping(Owner, Protocol):
+_released_at = attrgetter("released_at")
+
+
+class Bookkeeping(Protocol):
     """What `capacity.py` keeps, as the tasks here need it; its methods are documented there."""
 
+    driver: Driver
     name: str
     config: PoolConfig
     entries: set[Entry]
@@ -54,9 +58,11 @@ class Bookkeeping(Owner, Protocol):
     def connected(self, entry: Entry, took: float) -> None: ...
     def connect_failed(self, error: ConnectError, hope: bool) -> None: ...
     def is_dead(self, entry: Entry) -> bool: ...
+    def unfit(self, entry: Entry) -> str | None: ...
     def suspect_all(self) -> None: ...
     def expire(self, reason: str) -> None: ...
     def take_now(self, now: float) -> Entry | None: ...
+    def take_idle(self, chosen: Callable[[Entry], bool]) -> list[Entry]: ...
     def offer(self, entry: Entry) -> None: ...
     def retire(self, entry: Entry, reason: str) -> None: ...
     def gone(self, entry: Entry, reason: str, keep_permit: bool = False) -> None: ...
@@ -125,7 +131,7 @@ class Workers:
         self.dialling += 1
         try:
             await self.connector.connect(entry, persistent=not self._backoff.failing)
-            await self._run_hook(entry)
+            await run_on_connect(capacity, entry)
             if capacity.is_dead(entry):
                 raise ServerUnavailableError("the connection was lost as soon as it was opened")
         except BaseException as exc:
@@ -145,23 +151,6 @@ class Workers:
         entry.released_at = self._loop.time()
         capacity.connected(entry, entry.released_at - started)
         return entry
-
-    async def _run_hook(self, entry: Entry) -> None:
-        """`on_connect`, with a connection that is the hook's for the time it runs."""
-        if self._config.on_connect is None:
-            return
-        lease = PooledConnection(self._capacity, entry)
-        try:
-            async with asyncio.timeout(self._config.connect_timeout):
-                await self._config.on_connect(lease)
-        except (Exception, asyncio.CancelledError) as exc:
-            if is_to_end(exc):
-                raise
-            raise ConnectError(f"on_connect failed: {exc!r}") from exc
-        finally:
-            end(lease)
-        if entry.under_way or self._driver.has_unread(entry.raw):
-            raise ConnectError("on_connect left a result unread or a statement unfinished")
 
     # -- resetting, cleaning, checking, closing -------------------------------------------------------------------
 
@@ -186,20 +175,31 @@ class Workers:
     async def _clean(self, entry: Entry) -> None:
         capacity = self._capacity
         try:
+            looked, entry.needs_look = entry.needs_look, False
+            if looked and (reason := await ask_on_release(capacity, entry)) is not None:
+                capacity.retire(entry, reason)
+            elif looked and not entry.suspect_role and session.is_clean(entry, self._config.reset):
+                capacity.offer(entry)
+            else:
+                await self._reset(entry)
+        except BaseException:
+            capacity.gone(entry, "shutdown")
+            raise
+
+    async def _reset(self, entry: Entry) -> None:
+        capacity = self._capacity
+        try:
             async with asyncio.timeout(self._config.connect_timeout):
                 if entry.suspect_role and await self._is_read_only(entry):
                     capacity.expire("failover")
                 await session.reset(self._driver, entry, self._config.reset)
                 if resets_all(self._config.reset):
-                    await self._run_hook(entry)
+                    await run_on_connect(capacity, entry)
         except session.NotRestorableError:
             capacity.retire(entry, "not restorable")
         except Exception as exc:  # noqa: BLE001  whatever it was, the session is not clean
             capacity.journal.reset_failed(entry, exc)
             capacity.gone(entry, "reset failed")
-        except BaseException:
-            capacity.gone(entry, "shutdown")
-            raise
         else:
             capacity.journal.counters.resets += 1
             if entry.expires_at == 0.0:
@@ -221,12 +221,9 @@ class Workers:
                     return True
         return False
 
-    def check_idle(self) -> list[asyncio.Task[None]]:
-        """Ping all idle connections, all at once; those that answer are offered again."""
-        capacity = self._capacity
-        entries: list[Entry] = []
-        while not capacity.idle.empty() and capacity.permits.take():
-            entries.append(capacity.idle.get_nowait())
+    def check_idle(self, chosen: Callable[[Entry], bool] = lambda _: True) -> list[asyncio.Task[None]]:
+        """Ping idle connections, all at once; those that answer are offered again."""
+        entries = self._capacity.take_idle(chosen)
         return [self._check(entry, self._config.validation_timeout, None) for entry in entries]
 
     def checked(self, entry: Entry, timeout: float) -> asyncio.Future[bool]:
@@ -247,7 +244,7 @@ class Workers:
         try:
             async with asyncio.timeout(timeout):
                 await self._driver.ping(entry.raw)
-            answers, entry.suspect = True, False
+            answers, entry.suspect, entry.pinged_at = True, False, self._loop.time()
         except Exception as exc:  # noqa: BLE001  a dead connection may raise anything at all
             logger.debug(
                 "%s: connection %d failed its check: %r", self._capacity.name, entry.connection_id, exc,
@@ -267,6 +264,8 @@ class Workers:
         """Nobody waits for this connection in particular."""
         if answers:
             self._capacity.offer(entry)
+            if entry.state is State.IDLE:  # a ping is no use: those that nobody needs go on growing old at the bottom
+                self._capacity.idle.sort(_released_at)
         else:
             self._capacity.gone(entry, "broken")
 

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from async_mysqlpool.drivers.base import Connected
     from async_mysqlpool.drivers.results import StatementReader
 
-__all__ = ["Block", "Entry", "Site", "State", "caller", "site_text"]
+__all__ = [
+    "CLEANING",
+    "CLOSED",
+    "HANDED",
+    "IDLE",
+    "IN_USE",
+    "Block",
+    "Entry",
+    "Site",
+    "State",
+    "caller",
+    "site_text",
+]
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _PROGRAM = _PACKAGE + "cli" + os.sep  # uses the pool as anybody does
@@ -44,6 +56,9 @@ class State(enum.Enum):
     CLEANING = "cleaning"
     CLOSING = "closing"
     CLOSED = "closed"
+
+
+IDLE, HANDED, IN_USE, CLEANING, CLOSED = State.IDLE, State.HANDED, State.IN_USE, State.CLEANING, State.CLOSED
 
 
 class Site:
@@ -114,6 +129,7 @@ class Entry:
         baseline: the session state that every borrower must find.
         broken_off: a call of the driver ended before its reply was complete; nothing can be said on it any more.
         exposed: the driver's own object was within reach of a borrower since its settings were last put back.
+        needs_look: something has to be asked before it is lent again: `on_release`, or its role.
         suspect_role: something was read-only: the server, or was it the borrower's own wish?
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: it is in a block that ends in COMMIT or ROLLBACK, or was in one that ended in neither.
@@ -124,6 +140,7 @@ class Entry:
         task: who acquired it.
         user: who sent the last statement, or acquired it.
         suspect: another connection was lost, so ping this one before handing it out.
+        pinged_at: when it last answered a ping, or was made, in the loop's time.
         expires_at: when its lifetime ends, in the loop's time.
     """
 
@@ -140,9 +157,11 @@ class Entry:
         "exposed",
         "killable",
         "local_port",
+        "needs_look",
         "on_reset",
         "open_transaction",
         "peer",
+        "pinged_at",
         "pipelines",
         "raw",
         "reader",
@@ -173,9 +192,11 @@ class Entry:
         self.created_at = now
         self.released_at = now
         self.acquired_at = now
+        self.pinged_at = now
         self.expires_at = float("inf")
         self.broken_off = False
         self.exposed = False
+        self.needs_look = False
         self.suspect_role = False
         self.open_transaction = False
         self.abandoned = False
@@ -206,7 +227,7 @@ class Entry:
 
     def lend(self, now: float, site: object, task: asyncio.Task[Any] | None) -> None:
         """A borrower has it from now on."""
-        self.state = State.IN_USE
+        self.state = IN_USE
         self.acquired_at = now
         self.site = site
         self.task = self.user = task
@@ -228,7 +249,7 @@ class Entry:
 
     def take_back(self, now: float) -> None:
         """Its borrower is done with it."""
-        self.state = State.CLEANING
+        self.state = CLEANING
         self.released_at = now
         self.site = None
         self.task = self.user = None

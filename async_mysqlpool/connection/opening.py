@@ -16,8 +16,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from async_mysqlpool.config import check_answer
 from async_mysqlpool.connection import session
 from async_mysqlpool.connection.baseline import ResetRefusedError, Wishes, learn, resets_all
+from async_mysqlpool.connection.silence import limit_silence
 from async_mysqlpool.drivers.base import ConnectParams, is_disconnect, is_server_full, is_unavailable
 from async_mysqlpool.drivers.results import Shapes
 from async_mysqlpool.errors import ConnectError, ServerFullError, ServerUnavailableError
@@ -122,7 +124,7 @@ class Connector:
         )
         self._proved: dict[str, bool] = {}  # server -> whether it answers commands that are written together in order
         self._shapes = Shapes()
-        self._told_id = False
+        self._told_id = self._told_socket = False
         self.resets = True  # False once it is known that sessions cannot be reset
         if not driver.resets:
             self._do_without_reset()
@@ -139,31 +141,34 @@ class Connector:
             ServerUnavailableError: it cannot be reached, or did not answer within `connect_timeout`.
             ServerFullError: it has no connection left for us.
         """
-        config = self._config
+        config, params = self._config, None
         try:
             async with asyncio.timeout(config.connect_timeout):
-                password = await self._password()
+                params = await self._params()
                 try:
-                    await self._connect(entry, password)
+                    await self._connect(entry, params)
                 except Exception as exc:
-                    latest = await self._latest_password(exc, password)
-                    if latest == password and not (persistent and self._was_cut(exc)):
+                    latest = await self._latest(exc, params)
+                    if latest == params and not (persistent and self._was_cut(exc)):
                         raise
                     self.abort(entry)
-                    await self._connect(entry, latest)
+                    params = latest
+                    await self._connect(entry, params)
         except BaseException as exc:
             self.abort(entry)
             if is_to_end(exc):
                 raise
-            raise self._translated(exc) from exc
+            raise self._translated(exc, params) from exc
         if config.max_lifetime is not None:
             jitter = random.uniform(0, _LIFETIME_JITTER)  # noqa: S311
             lifetime = config.max_lifetime * (1 - jitter)
             entry.expires_at = min(entry.expires_at, asyncio.get_running_loop().time() + lifetime)
 
-    async def _connect(self, entry: Entry, password: str) -> None:
+    async def _connect(self, entry: Entry, params: ConnectParams) -> None:
         try:
-            entry.raw = await self._driver.connect(self._params(password))
+            entry.raw = await self._driver.connect(params)
+            if self._config.socket_timeout is not None and params.unix_socket is None:
+                self._limit_silence(entry.raw, self._config.socket_timeout)
             entry.connection_id = self._driver.connection_id(entry.raw)
             entry.local_port = self._driver.local_port(entry.raw)
             entry.peer = self._driver.peer(entry.raw)
@@ -178,10 +183,19 @@ class Connector:
             )  # fmt: skip
             self.abort(entry)
             self._do_without_reset()
-            await self._connect(entry, password)
+            await self._connect(entry, params)
         except PipeliningError:
             self.abort(entry)
-            await self._connect(entry, password)
+            await self._connect(entry, params)
+
+    def _limit_silence(self, raw: Any, seconds: float) -> None:
+        if not limit_silence(self._driver.socket(raw), seconds) and not self._told_socket:
+            self._told_socket = True
+            logger.warning(
+                "%s: socket_timeout has no effect, the sockets of driver %s are not within reach",
+                self._config.pool_name, self._driver.name,
+                extra={"pool": self._config.pool_name, "event": "no_socket_timeout"},
+            )  # fmt: skip
 
     async def _set_up(self, entry: Entry) -> None:
         """Listen to it, and bring its session into the first state."""
@@ -262,8 +276,8 @@ class Connector:
         """
         config = self._config
         async with asyncio.timeout(config.connect_timeout):
-            params = replace(self._params(await self._password()), database=None)
-            if peer is not None and peer != (config.host, config.port) and not _proves_name(config.ssl):
+            params = replace(await self._params(), database=None)
+            if peer is not None and peer != (params.host, params.port) and not _proves_name(config.ssl):
                 try:
                     async with asyncio.timeout(config.connect_timeout / 2):
                         return await self._driver.connect(replace(params, host=peer[0], port=peer[1]))
@@ -287,27 +301,31 @@ class Connector:
             fields = {"pool": self._config.pool_name, "event": "socket_not_closed", "error": type(exc).__name__}
             logger.warning("%s: the driver failed to close a socket: %r", self._config.pool_name, exc, extra=fields)
 
-    async def _password(self) -> str:
-        config = self._config
-        password = config.password() if callable(config.password) else config.password
-        if inspect.isawaitable(password):
-            password = await password
-        return str(password)
+    async def _answer(self, name: str) -> Any:
+        """An option's value: itself, or what its function says now."""
+        value = getattr(self._config, name)
+        if not callable(value):
+            return value
+        answer = value()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        check_answer(name, answer)
+        return answer
 
-    async def _latest_password(self, exc: Exception, password: str) -> str:
-        """What the function says by now, if it was the password that was refused."""
+    async def _latest(self, exc: Exception, params: ConnectParams) -> ConnectParams:
+        """What the functions say by now, if account and password were refused."""
         if self._driver.error_number(exc) == _ACCESS_DENIED:
             with suppress(Exception):  # the refusal says more
-                return await self._password()
-        return password
+                return await self._params()
+        return params
 
-    def _params(self, password: str) -> ConnectParams:
+    async def _params(self) -> ConnectParams:
         config = self._config
         return ConnectParams(
-            host=config.host,
-            port=config.port,
-            user=config.user,
-            password=password,
+            host=await self._answer("host"),
+            port=await self._answer("port"),
+            user=await self._answer("user"),
+            password=await self._answer("password"),
             database=config.database,
             unix_socket=config.unix_socket,
             charset=config.charset,
@@ -317,10 +335,13 @@ class Connector:
             connect_args=self.connect_args,
         )
 
-    def _translated(self, exc: BaseException) -> ConnectError:
+    def _translated(self, exc: BaseException, params: ConnectParams | None) -> ConnectError:
         """What a failed connect means. The server's own words stay in the message; they never hold the password."""
         config = self._config
-        where = f"{config.user or 'the default user'} at {config.address}"
+        user, address = "user()" if callable(config.user) else config.user, config.address
+        if params is not None:
+            user, address = params.user, params.unix_socket or f"{params.host}:{params.port}"
+        where = f"{user or 'the default user'} at {address}"
         number = self._driver.error_number(exc)
         if is_server_full(number):
             return ServerFullError(f"the server has no connection left for {where}: {exc}")

@@ -201,6 +201,10 @@ class Driver(Protocol):
         """The server's end: address and port; None for a unix socket, or if it is not known."""
         ...
 
+    def socket(self, raw: Any) -> Any:
+        """The connection's socket, to set options on; None if it is not known."""
+        ...
+
     def error_number(self, error: BaseException) -> int | None:
         """The MySQL error number that an exception carries; None if it is no error of the driver."""
         ...

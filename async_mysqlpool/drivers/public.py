@@ -148,6 +148,10 @@ class PublicDriver:
         """Not known."""
         return None
 
+    def socket(self, raw: Any) -> Any:
+        """Not known."""
+        return
+
     async def close(self, raw: Any) -> None:
         """Politely, in the driver's own way; that does not wait until the server has hung up."""
         result = getattr(raw, "ensure_closed", raw.close)()

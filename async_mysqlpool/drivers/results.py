@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import OrderedDict
-from operator import attrgetter, is_
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from async_mysqlpool.wire.transport import TransportWire
+    from async_mysqlpool.wire.wakeups import Waiter
 
 __all__ = ["DICTIONARY_METHODS", "Originals", "Rows", "Shape", "Shapes", "StatementReader"]
 
@@ -225,7 +225,10 @@ class StatementReader:
         if self.exposed and not (self.is_usual() and shape.encoding == self.raw._encoding):
             return False
         decoders: Mapping[int, Any] = getattr(self.raw, self.decoders)  # in one driver a table of the whole process
-        return all(decoders.get(code) is decoder for code, decoder in shape.decoders)
+        for code, decoder in shape.decoders:  # noqa: SIM110  on every statement's way, so without a generator
+            if decoders.get(code) is not decoder:
+                return False
+        return True
 
     def mogrify(self, query: str, args: Any) -> str:
         """The statement that the driver's cursor would send."""
@@ -237,11 +240,9 @@ class StatementReader:
         text: str = query % self.raw.escape(args)
         return text
 
-    def ask(self, statement: bytes) -> asyncio.Future[bytearray | None]:
+    def ask(self, statement: bytes) -> Waiter:
         """Write a statement; what `read` needs is to be awaited, or `give_up` called."""
-        answer: asyncio.Future[bytearray | None] = asyncio.Future(loop=self.raw._loop)
-        self.wire.ask(statement, answer)
-        return answer
+        return self.wire.ask(statement)
 
     def give_up(self, error: BaseException) -> None:
         """The answer was not waited for: the connection is what it would be, had the driver waited."""
@@ -356,16 +357,15 @@ class Originals:
     """
 
     def __init__(self, methods: Mapping[Any, Sequence[str]]) -> None:
-        self._of = [(owner, attrgetter(*names)) for owner, names in methods.items()]
-        self._functions = self._now()
-        self.known = all(_is_original(function, owner) for owner, get in self._of for function in get(owner))
+        self._functions = [(owner, name, getattr(owner, name)) for owner, names in methods.items() for name in names]
+        self.known = all(_is_original(function, owner) for owner, _, function in self._functions)
 
     def stand(self) -> bool:
         """Whether nobody has replaced any, before this was made or since."""
-        return self.known and all(map(is_, self._now(), self._functions))
-
-    def _now(self) -> list[Any]:
-        return [function for owner, get in self._of for function in get(owner)]
+        for owner, name, function in self._functions:
+            if getattr(owner, name) is not function:
+                return False
+        return self.known
 
 
 def _is_original(function: Any, owner: Any) -> bool:

@@ -58,11 +58,11 @@ class StandIn:
         self._shape = None
         answer = reader.ask(packet)
         try:
-            reply = await answer
+            await answer
         except BaseException as exc:
             reader.give_up(exc)
             raise
-        rows = reader.read(shape, reply)
+        rows = reader.read(shape, answer.result())
         if rows is None:
             result = await reader.read_by_driver(self._made(), query, args)
             reader.learn(query, self._dictionary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ from async_mysqlpool.wire.packets import encode
 from async_mysqlpool.wire.transport import StreamWire, TransportWire, say_goodbye
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from async_mysqlpool.drivers.base import Connected
@@ -46,7 +46,8 @@ class TransportDriver(ABC):
         if transport is None:
             return None
         holder, attribute = self.output(raw)
-        wire = self.wire_class(transport, getattr(holder, attribute), self.capabilities(raw), harmless)
+        loop = asyncio.get_running_loop()
+        wire = self.wire_class(transport, getattr(holder, attribute), self.capabilities(raw), harmless, loop)
         if wire.doubt is not None:
             return None
         setattr(holder, attribute, wire.output)
@@ -71,6 +72,11 @@ class TransportDriver(ABC):
     def peer(self, raw: Any) -> tuple[str, int] | None:
         """From that of the other end."""
         return self._address(raw, "peername")
+
+    def socket(self, raw: Any) -> Any:
+        """The transport's."""
+        transport = self.transport(raw)
+        return None if transport is None else transport.get_extra_info("socket")
 
     def _address(self, raw: Any, end: str) -> tuple[str, int] | None:
         transport = self.transport(raw)

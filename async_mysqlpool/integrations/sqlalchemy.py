@@ -70,9 +70,9 @@ def create_async_engine(pool: ConnectionPool, **engine_options: Any) -> AsyncEng
     config = pool._config
     url = URL.create(
         f"{pool._scheme}+pooled_{driver}",
-        config.user,
-        host=config.host,
-        port=config.port,
+        None if callable(config.user) else config.user,
+        host=None if callable(config.host) else config.host,
+        port=None if callable(config.port) else config.port,
         database=config.database,
         query={"unix_socket": config.unix_socket} if config.unix_socket else {},
     )

@@ -10,7 +10,7 @@ task before a byte is written, and notes when a statement's reply may not have b
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
 
@@ -25,27 +25,29 @@ __all__ = ["Held", "Owner", "end", "entry_of", "has_more", "owner_of"]
 T = TypeVar("T")
 
 
-class Owner(Protocol):
-    """The side of the pool that a lease sees."""
+class Owner:
+    """The side of the pool that a lease sees; see `capacity/flow.py`."""
+
+    __slots__ = ("driver", "loop")
 
     driver: Driver
     loop: asyncio.AbstractEventLoop
 
     def handed_on(self, entry: Entry, task: asyncio.Task[Any] | None) -> None:
         """Another task than before uses the connection."""
-        ...
+        raise NotImplementedError
 
     def give_back(self, entry: Entry) -> None:
         """The borrower is done."""
-        ...
+        raise NotImplementedError
 
     def forgotten(self, entry: Entry) -> None:
         """The lease was dropped without being given back."""
-        ...
+        raise NotImplementedError
 
     def note_failure(self, entry: Entry, error: BaseException) -> Exception | None:
         """A call of the driver failed; what the borrower shall see instead, if anything."""
-        ...
+        raise NotImplementedError
 
 
 def _drop(operation: object) -> None:

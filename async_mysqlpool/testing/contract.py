@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +198,15 @@ async def check_abort_while_busy(driver: Driver, params: ConnectParams) -> None:
 # -- real servers only ------------------------------------------------------------------------------------------------
 
 
+async def check_socket(driver: Driver, params: ConnectParams) -> None:
+    """The socket is that of this connection, and takes options."""
+    async with _connected(driver, params) as raw:
+        sock = driver.socket(raw)
+        _equal(sock.getpeername()[1], params.port)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        _expect(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0, "an option was not set")
+
+
 async def check_polite_close(driver: Driver, params: ConnectParams) -> None:
     """`close` says goodbye: the server counts no aborted client."""
     async with _connected(driver, params) as other:
@@ -281,6 +291,7 @@ CHECKS: tuple[Check, ...] = (
 """For every driver."""
 
 NETWORK_CHECKS: tuple[Check, ...] = (
+    check_socket,
     check_refused_connect,
     check_polite_close,
     check_result_sets,

@@ -1,6 +1,7 @@
 cimport cython
 
 from async_mysqlpool.wire.reads cimport keeps_schema
+from async_mysqlpool.wire.wakeups cimport Waiter, Wakeups
 from async_mysqlpool.wire.wire cimport Wire
 
 cdef Py_ssize_t _HEADER
@@ -9,13 +10,15 @@ cdef Py_ssize_t _HEADER
 cdef class TransportWire(Wire):
     cdef public object output
     cdef public bint stirred
-    cdef public object _transport, _inner, _answer
+    cdef public object _transport, _inner, _loop
+    cdef public Wakeups _wakeups
+    cdef public Waiter _answer
     cdef bytes _held
     cdef bytearray _kept
 
     cpdef begin(self)
     cpdef write(self, data)
-    cpdef ask(self, bytes statement, answer)
+    cpdef Waiter ask(self, bytes statement)
     cpdef forget(self)
     @cython.locals(kept=bytearray, size=Py_ssize_t)
     cpdef _keep_reply(self, data)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from async_mysqlpool.wire import packets
 from async_mysqlpool.wire.reads import keeps_schema, outlives_reset
+from async_mysqlpool.wire.wakeups import Waiter, wakeups_of
 from async_mysqlpool.wire.wire import Wire
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ class TransportWire(Wire):
         transport: whose protocol is the driver's.
         writer: the object that the driver writes to: the transport, or a stream writer on it.
         capabilities, harmless: see `Wire`.
+        loop: of the transport.
 
     Attributes:
         output: what the driver must write to instead of `writer`.
         stirred: something else was sent since `begin` than statements that surely leave the current schema alone.
     """
 
-    __slots__ = ("_answer", "_held", "_inner", "_kept", "_transport", "output", "stirred")
+    __slots__ = ("_answer", "_held", "_inner", "_kept", "_loop", "_transport", "_wakeups", "output", "stirred")
 
     def __init__(
         self,
@@ -55,12 +57,15 @@ class TransportWire(Wire):
         writer: Any,
         capabilities: int,
         harmless: Callable[[bytes], bool] | None,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__(capabilities, harmless)
         self._transport = transport
         self._inner: Any = transport.get_protocol()
         self._held = b""
-        self._answer: asyncio.Future[bytearray | None] | None = None
+        self._loop = loop
+        self._wakeups = wakeups_of(loop)
+        self._answer: Waiter | None = None
         self._kept = bytearray()  # what has come of the answer
         self.stirred = False
         self.output = Output(writer, self)
@@ -74,25 +79,29 @@ class TransportWire(Wire):
 
     def write(self, data: bytes) -> None:
         """What the driver writes; what was held back goes first."""
+        if not self._infile:  # what goes out then is no statement but the contents of a file
+            self._weigh(data)
         self.sent(data)
-        self._weigh(data)
         if self._held:
             data, self._held = self._held + data, b""
         self._transport.write(data)
 
-    def ask(self, statement: bytes, answer: asyncio.Future[bytearray | None]) -> None:
+    def ask(self, statement: bytes) -> Waiter:
         """Write a statement for somebody who reads the reply instead of the driver. Nothing else may be under way.
 
         Args:
             statement: its packet, a whole one.
-            answer: gets the reply when it is whole, if it begins as a result set does and is no longer than 1 MB. If
-                not, or where another result is still to come, it gets None: the driver has what has come, and has to
-                read it in its own way.
+
+        Returns:
+            What gets the reply when it is whole, if it begins as a result set does and is no longer than 1 MB. If not,
+            or where another result is still to come, it gets None: the driver has what has come, and has to read it
+            in its own way.
         """
-        self._answer = answer
+        answer = self._answer = Waiter(self._loop, self._wakeups)
         self.write(statement)
         if self.lost:  # some transports do not say it twice
             self.forget()
+        return answer
 
     def forget(self) -> None:
         """Nobody waits for the answer any more: what has come of it, and what comes, is the driver's."""
@@ -197,6 +206,16 @@ class StreamWire(TransportWire, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A chunk has come."""
+        wakeups = self._wakeups
+        if not wakeups.hold(self._loop):
+            self._take(data)
+            return
+        try:
+            self._take(data)
+        finally:
+            wakeups.run()
+
+    def _take(self, data: bytes) -> None:
         ours = self.received(data, 0, len(data))
         if ours:
             data = data[ours:]
@@ -222,6 +241,16 @@ class BufferedWire(TransportWire, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """That many have come."""
+        wakeups = self._wakeups
+        if not wakeups.hold(self._loop):
+            self._take(nbytes)
+            return
+        try:
+            self._take(nbytes)
+        finally:
+            wakeups.run()
+
+    def _take(self, nbytes: int) -> None:
         inner = self._inner
         start = inner.length
         end = start + nbytes

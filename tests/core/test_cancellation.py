@@ -49,11 +49,11 @@ async def cancel_twice(task) -> None:
     task.cancel()
 
 
-async def scenario(job, gate: str, mood, tick: int, cancel, *, idle: bool, pipelines: bool = True) -> None:
+async def scenario(job, gate: str, mood, tick: int, cancel, *, idle: bool, pipelines: bool = True, **options) -> None:
     """One cell of the matrix, on a pool and a server of its own."""
     server = FakeServer()
     async with make_pool(
-        server, pipelines=pipelines, max_size=2, connect_timeout=5, validation_timeout=1, validate_after=0.5
+        server, pipelines=pipelines, max_size=2, connect_timeout=5, validation_timeout=1, validate_after=0.5, **options
     ) as pool:
         if idle:
             await borrow(pool)
@@ -105,12 +105,40 @@ def test_with_resets_that_have_to_be_waited_for(mood):
         run_virtual(scenario(work, "reset", MOODS[mood], tick, cancel_once, idle=True, pipelines=False))
 
 
+async def speaks(conn) -> bool:
+    """A hook with two awaits."""
+    await value(conn, "SELECT @tenant := 7")
+    await value(conn, "SELECT 1")
+    return True
+
+
+async def wants_no_more(conn) -> bool:
+    await speaks(conn)
+    return False
+
+
+HOOKS = {
+    "on_acquire": {"on_acquire": speaks},
+    "on_release": {"on_release": speaks},
+    "both": {"on_acquire": speaks, "on_release": wants_no_more},
+    "all": {"on_connect": speaks, "on_acquire": speaks, "on_release": speaks, "max_uses": 2, "min_idle": 1},
+}
+
+
+@pytest.mark.parametrize("cancel", [cancel_once, cancel_twice])
 @pytest.mark.parametrize("mood", MOODS)
-@pytest.mark.parametrize("gate", GATES)
-def test_cancelled_by_a_scope_that_cancels_at_every_await(gate, mood):
+@pytest.mark.parametrize("hooks", HOOKS)
+def test_hooks_cancelled_at_any_tick(hooks, mood, cancel):
+    for tick in TICKS:
+        run_virtual(scenario(work, "execute", MOODS[mood], tick, cancel, idle=True, **HOOKS[hooks]))
+
+
+@pytest.mark.parametrize("mood", MOODS)
+@pytest.mark.parametrize(("gate", "hooks"), [*((gate, {}) for gate in GATES), ("execute", HOOKS["both"])])
+def test_cancelled_by_a_scope_that_cancels_at_every_await(gate, hooks, mood):
     async def cell(tick: int) -> None:
         server = FakeServer()
-        async with make_pool(server, max_size=2, connect_timeout=5, validate_after=0.5) as pool:
+        async with make_pool(server, max_size=2, connect_timeout=5, validate_after=0.5, **hooks) as pool:
             await borrow(pool)
             await asyncio.sleep(1)
             getattr(server, gate).set(MOODS[mood])

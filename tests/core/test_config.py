@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import fields
 from functools import partial
@@ -9,7 +10,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from async_mysqlpool import ConfigurationError, ConnectionPool, PoolError
+from async_mysqlpool import ConfigurationError, ConnectError, ConnectionPool, PoolError
 from async_mysqlpool.config import Options, PoolConfig, build_config
 from async_mysqlpool.testing.fake import FakeDriver
 
@@ -18,7 +19,9 @@ DEFAULTS = {
     "driver": None, "name": None, "min_size": 1, "max_size": 10, "queue_timeout": 30.0, "max_waiting": None,
     "max_idle_time": 600.0, "max_lifetime": 3600.0, "connect_timeout": 10.0, "max_connecting": 4, "validate_after": 0.5,
     "validation_timeout": 1.0, "reset": "session", "kill_on_cancel": True, "hold_warning": None,
-    "on_connect": None, "charset": "utf8mb4", "autocommit": True, "pooling": True,
+    "on_connect": None, "on_acquire": None, "on_release": None, "min_idle": 0,
+    "max_uses": None, "keepalive": None, "socket_timeout": None, "charset": "utf8mb4",
+    "autocommit": True, "pooling": True,
 }  # fmt: skip
 
 
@@ -170,7 +173,9 @@ def test_the_value_of_an_option_in_a_dsn_may_hold_what_would_end_other_parts():
         ("session_variables", ["time_zone"]), ("on_connect", "SET NAMES utf8mb4"), ("observers", "me"),
         ("pooling", "no"), ("host", None), ("port", 0), ("port", 65536), ("port", "3306"), ("user", 7),
         ("password", None), ("database", 3), ("charset", "utf8 mb4"), ("charset", ""), ("autocommit", 1), ("ssl", "on"),
-        ("connect_args", "x"), ("driver", 3), ("name", 3),
+        ("connect_args", "x"), ("driver", 3), ("name", 3), ("on_acquire", "SET @x = 1"), ("on_release", True),
+        ("min_idle", -1), ("min_idle", None), ("max_uses", 0), ("max_uses", 1.5), ("keepalive", 0), ("keepalive", "60"),
+        ("socket_timeout", 0.5), ("socket_timeout", 86400),
     ],
 )  # fmt: skip
 def test_an_impossible_value_is_refused_by_name(option, value):
@@ -184,7 +189,8 @@ def test_an_impossible_value_is_refused_by_name(option, value):
     ("option", "value"),
     [("queue_timeout", 0), ("queue_timeout", None), ("queue_timeout", 10**9), ("max_size", 2**31), ("max_waiting", 0),
      ("max_idle_time", None), ("max_lifetime", None), ("validate_after", 0), ("min_size", 0), ("autocommit", None),
-     ("ssl", None), ("ssl", True), ("ssl", ssl.create_default_context()), ("password", lambda: "x")],
+     ("ssl", None), ("ssl", True), ("ssl", ssl.create_default_context()), ("password", lambda: "x"),
+     ("host", lambda: "h"), ("port", lambda: 1), ("user", lambda: None)],
 )  # fmt: skip
 def test_the_edges_of_what_is_possible_are_accepted(option, value):
     assert getattr(build_config(None, {option: value}), option) is value
@@ -193,6 +199,8 @@ def test_the_edges_of_what_is_possible_are_accepted(option, value):
 def test_a_minimum_above_the_maximum_is_refused():
     with pytest.raises(ConfigurationError, match="min_size=5 is more than max_size=3"):
         build_config(None, {"min_size": 5, "max_size": 3})
+    with pytest.raises(ConfigurationError, match="min_idle=5 is more than max_size=3"):
+        build_config(None, {"min_idle": 5, "max_size": 3})
 
 
 @pytest.mark.parametrize(
@@ -281,24 +289,70 @@ async def test_connect_arguments_reach_every_connection(server):
         assert params.connect_args == {"read_timeout": 5}  # init_command is the pool's to run, after resets as well
 
 
+ANSWERS = {"host": ["h1", "h2"], "port": [1, 2], "user": ["one", None], "password": ["p1", "p2"]}
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
-async def test_a_password_callable_is_asked_at_every_connect(server, kind):
-    asked = []
+@pytest.mark.parametrize("option", ANSWERS)
+async def test_a_callable_is_asked_at_every_connect(server, option, kind):
+    answers = iter(ANSWERS[option])
 
-    def sync_password():
-        asked.append(server.password)
-        return server.password
+    async def later():
+        await asyncio.sleep(0.1)
+        return next(answers)
 
-    async def async_password():
-        return sync_password()
+    driver = Spy(server)
+    function = later if kind == "async" else lambda: next(answers)
+    pool = ConnectionPool(driver=driver, max_size=2, **{option: function})
+    async with pool, pool.acquire(), pool.acquire():
+        pass
+    assert [getattr(params, option) for params in driver.seen] == ANSWERS[option]
 
-    server.password = "one"
-    password = sync_password if kind == "sync" else async_password
-    async with ConnectionPool(driver=FakeDriver(server), max_size=2, password=password) as pool:
-        server.password = "two"  # the old one is revoked
-        async with pool.acquire(), pool.acquire():
-            pass
-    assert asked == ["one", "two"]
+
+@pytest.mark.parametrize(
+    ("option", "answer", "text"),
+    [
+        ("host", None, "the function for host must return a text, not None"),
+        ("host", b"db", "the function for host must return a text, not b'db'"),
+        ("port", "3306", "the function for port must return a port number, 1 to 65535, not '3306'"),
+        ("port", 0, "the function for port must return a port number, 1 to 65535, not 0"),
+        ("user", 7, "the function for user must return a text, or None, not 7"),
+        ("password", b"hunter2", "the function for password must return a text, not something else$"),
+    ],
+)
+async def test_an_answer_that_cannot_be_meant_is_told_at_once(server, option, answer, text):
+    with pytest.raises(ConnectError, match=text):
+        await ConnectionPool(driver=FakeDriver(server), **{option: lambda: answer}).open()
+
+
+async def test_functions_are_asked_again_when_the_account_is_refused(server):
+    """Where user and password change together, as with secrets that rotate between two accounts."""
+    server.password = "new"
+    accounts = iter([("blue", "old"), ("green", "new")])
+    account = {}
+
+    def user():
+        account["user"], account["password"] = next(accounts)
+        return account["user"]
+
+    driver = Spy(server)
+    async with ConnectionPool(driver=driver, user=user, password=lambda: account["password"]):
+        assert [params.user for params in driver.seen] == ["blue", "green"]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"host": lambda: "h"}, "host():3306"), ({"host": "h", "port": lambda: 1, "database": "shop"}, "h:port()/shop")],
+)
+def test_a_name_that_a_function_would_say_is_left_to_it(options, name):
+    assert ConnectionPool(driver=FakeDriver(), **options).name == name
+
+
+@pytest.mark.parametrize("said", ["db1", "db2"])
+async def test_an_error_names_the_server_that_was_tried(server, said):
+    server.stop()
+    with pytest.raises(ConnectionError, match=f"as app at {said}:3306"):
+        await ConnectionPool(driver=FakeDriver(server), host=lambda: said, user=lambda: "app").open()
 
 
 async def test_a_password_callable_that_fails_is_a_connect_error_with_its_cause(server):

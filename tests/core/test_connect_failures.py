@@ -13,6 +13,11 @@ from async_mysqlpool.events import ConnectFailed
 from async_mysqlpool.testing.fake import NEVER, FakeError, Step, fail, slow
 
 
+async def test_a_socket_that_is_out_of_reach_is_told_of_once(server, caplog):
+    async with make_pool(server, min_size=2, socket_timeout=5, name="shop"):
+        assert caplog.text.count("shop: socket_timeout has no effect, the sockets of driver fake are not") == 1
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

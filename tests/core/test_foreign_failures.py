@@ -109,29 +109,37 @@ def log_filter(failing, options, patches):
     patches.append(patch)
 
 
-def password(failing, options, patches):
-    failing.instead_of = lambda: "secret"
-    options["password"] = failing
+def answer(name, value):
+    def install(failing, options, patches):
+        failing.instead_of = lambda: value
+        options[name] = failing
+
+    return install
 
 
-def hook(failing, options, patches):
-    async def on_connect(conn):
-        failing()
+def hook(name):
+    def install(failing, options, patches):
+        async def call(conn):
+            await value(conn, "SELECT 1")
+            failing()
 
-    options["on_connect"] = on_connect
+        options[name] = call
+
+    return install
 
 
 FOREIGN = {
     "observer": observer,
     "site": site,
     "log filter": log_filter,
-    "password": password,
-    "on_connect": hook,
+    **{name: answer(name, said) for name, said in {"host": "h", "port": 1, "user": "u", "password": "p"}.items()},
+    **{name: hook(name) for name in ("on_connect", "on_acquire", "on_release")},
     **{
         f"driver.{name}": driver_method(name)
         for name in (
             "abort", "close", "connect", "connection_id", "encode", "encoding", "error_number", "execute", "has_unread",
             "is_dead", "is_heard", "listen", "local_port", "new_cursor", "peer", "ping", "restore", "snapshot",
+            "socket",
         )
     },
     **{f"wire.{name}": wire_method(name) for name in ("send", "flush")},
@@ -185,7 +193,9 @@ def pool_that_meets(server, name, error, **more):
     FOREIGN[name](failing, options, patches)
     how = {"site": options.pop("site")} if "site" in options else {}
     server.answer("wrong", error=1064)
-    pool = make_pool(server, max_size=2, min_size=1, validate_after=0.1, **options, **more)
+    pool = make_pool(
+        server, max_size=2, min_size=1, validate_after=0.1, keepalive=2.3, socket_timeout=5, **options, **more
+    )
     for patch in patches:
         patch(pool)
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of tasks that met it

@@ -16,7 +16,7 @@ from async_mysqlpool.capacity.maintenance import plan
 from async_mysqlpool.config import build_config
 from async_mysqlpool.connection.entry import Entry, State
 from async_mysqlpool.events import HeldTooLong, LateReturn
-from async_mysqlpool.testing.fake import slow
+from async_mysqlpool.testing.fake import NEVER, fail, slow
 
 # -- plan(): no loop, no time ------------------------------------------------------------------------------------------
 
@@ -90,6 +90,33 @@ def test_whoever_holds_too_long_is_warned_about_once():
     result = plan(1000, [held, late, warned], build_config(None, {"hold_warning": 30}), min_size=0)
     assert result.warn == [late]
     assert result.wake_at == 1025
+
+
+KEEPALIVE = build_config(None, {"keepalive": 60, "max_idle_time": None})
+
+
+def test_silent_ones_are_pinged_the_longest_silent_first_and_a_part_at_a_time():
+    entries = [entry(10 - i) for i in range(8)]
+    entries[7].pinged_at = 950  # answered not long ago
+    result = plan(1000, [*entries, entry(0, State.IN_USE)], KEEPALIVE, min_size=8)
+    assert result.ping == [entries[6], entries[5]]
+    assert 1000 < result.wake_at < 1001
+    assert plan(1000, entries[7:], KEEPALIVE, min_size=8).wake_at == 1010
+    entries[6].state = State.CLEANING  # it has not answered yet
+    assert plan(1000, entries, KEEPALIVE, min_size=8).ping == [entries[5]]
+
+
+def test_who_goes_is_not_pinged():
+    config = build_config(None, {"keepalive": 60, "max_idle_time": 600})
+    assert plan(1000, [entry(0)], config, min_size=0).ping == []
+
+
+def test_a_ping_puts_the_servers_patience_off_but_not_ours():
+    pinged = entry(0, patience=100)
+    pinged.pinged_at = 900
+    assert plan(980, [pinged], build_config(None, {"max_idle_time": None}), min_size=0).retire == []
+    assert plan(991, [pinged], build_config(None, {"max_idle_time": None}), min_size=0).retire == [(pinged, "idle")]
+    assert plan(950, [pinged], build_config(None, {"max_idle_time": 940}), min_size=0).retire == [(pinged, "idle")]
 
 
 times = st.floats(0, 10_000, allow_nan=False)
@@ -244,6 +271,58 @@ async def test_the_servers_patience_caps_max_idle_time_so_that_ours_says_goodbye
         assert "COM_QUIT" in server.statements()  # ours left before the server hung up
 
 
+async def test_keepalive_pings_whom_nobody_has_used_for_so_long(server):
+    async with make_pool(server, min_size=3, max_size=3, keepalive=60, max_idle_time=None) as pool:
+        for _ in range(10):
+            await asyncio.sleep(5)
+            await borrow(pool)  # always the same one
+        assert server.ping.calls - 10 == 0  # those were of the borrows
+        await asyncio.sleep(15)
+        assert server.ping.calls - 10 == 2
+        await asyncio.sleep(600)
+        assert 12 + 28 <= server.ping.calls <= 12 + 31
+        assert pool.stats().closed == {}
+
+
+async def test_keepalive_keeps_idle_connections_that_the_server_would_close(server):
+    server.variables["wait_timeout"] = 100
+    async with make_pool(server, min_size=2, keepalive=60, max_lifetime=None, max_idle_time=None) as pool:
+        await asyncio.sleep(10_000)
+        assert set(server.sessions) == {1, 2}
+        assert pool.idle == 2
+
+
+async def test_a_keepalive_ping_makes_nobody_younger(server):
+    async with make_pool(server, max_size=3, keepalive=20, max_idle_time=60) as pool:
+        await burst(pool, 3)
+        for _ in range(13):
+            await asyncio.sleep(5)
+            assert await borrow(pool) == 3  # the last one in, whoever was pinged meanwhile
+        await asyncio.sleep(5)
+        assert set(server.sessions) == {3}
+
+
+async def test_who_does_not_answer_a_keepalive_ping_is_replaced(server):
+    async with make_pool(server, min_size=2, max_size=3, keepalive=60, validation_timeout=1) as pool:
+        server.ping.next(NEVER, fail(2013))
+        await asyncio.sleep(64)
+        assert pool.stats().closed == {"broken": 2}
+        assert pool.idle == 2
+        await check_whole(pool, server)
+
+
+async def test_while_some_are_pinged_others_can_be_borrowed_at_once(server):
+    async with make_pool(server, min_size=4, max_size=4, keepalive=60, validation_timeout=5) as pool:
+        server.ping.set(slow(3))
+        await asyncio.sleep(61)
+        server.ping.set(slow(0))
+        assert pool.stats().cleaning > 0
+        started = now()
+        await borrow(pool)
+        assert now() - started < 0.1
+        server.ping.open()
+
+
 async def test_hold_warning_names_the_place_once_and_tells_when_it_came_back(server, caplog, recorder):  # SCENARIOS 183
     caplog.set_level(logging.WARNING)
     async with make_pool(server, hold_warning=10, observers=[recorder], name="shop") as pool:
@@ -362,6 +441,41 @@ async def test_a_connect_under_way_while_expiring_is_not_kept(server):
         await asking
         await asyncio.sleep(1)
         assert await borrow(pool) == 2
+
+
+async def test_retain_closes_the_idle_ones_that_the_predicate_does_not_want(server):
+    async with make_pool(server, max_size=4) as pool:
+        await burst(pool, 3, 2)
+        await asyncio.sleep(10)
+        async with pool.acquire():  # which is not asked of
+            await asyncio.sleep(1)
+            seen = []
+            assert pool.retain(lambda info: seen.append(info) or info.connection_id != 1) == 1
+            assert sorted((info.connection_id, info.uses) for info in seen) == [(1, 1), (2, 1)]
+            assert {(round(info.age), round(info.idle)) for info in seen} == {(13, 11)}
+        await asyncio.sleep(1)
+        assert set(server.sessions) == {2, 3}
+        assert pool.stats().closed == {"not retained": 1}
+        assert pool.retain(lambda info: info.age < 5) == 2
+        await asyncio.sleep(1)
+        assert pool.size == 0
+        assert pool.retain(lambda info: False) == 0
+        await check_whole(pool, server)
+
+
+async def test_retain_fills_the_minimum_again(server):
+    async with make_pool(server, min_size=2) as pool:
+        assert pool.retain(lambda info: False) == 2
+        await asyncio.sleep(1)
+        assert set(server.sessions) == {3, 4}
+
+
+async def test_a_predicate_that_fails_closes_nothing(server):
+    async with make_pool(server, min_size=2) as pool:
+        with pytest.raises(ZeroDivisionError):
+            pool.retain(lambda info: 1 / (info.connection_id - 1))
+        assert pool.idle == 2
+        await check_whole(pool, server)
 
 
 @pytest.mark.parametrize("limits", [{}, {"max_idle_time": None, "max_lifetime": None}])

@@ -102,6 +102,49 @@ async def test_counters(server):  # SCENARIOS 176-179
         assert stats.wait_time == pytest.approx(1 + 2.5, abs=0.01)
 
 
+async def test_times_are_summed_up(server):
+    server.connect.set(slow(0.5))
+    async with make_pool(server, max_size=2) as pool:
+        await asyncio.gather(borrow(pool, 2), borrow(pool, 3))
+        holder = start(borrow(pool, 10))
+        await asyncio.sleep(4)
+        stats = pool.stats()
+        assert (stats.acquired, stats.opened) == (3, 2)
+        assert stats.connect_time == pytest.approx(1)
+        assert stats.held_time == pytest.approx(5)  # of those who are done
+        await holder
+        assert pool.stats().held_time == pytest.approx(15)
+
+
+async def test_an_outage_is_told_with_its_length_at_each_attempt(server, recorder):
+    server.connect.next(fail(2003))
+    pool = make_pool(server, min_size=1, observers=[recorder])
+    await pool.open(timeout=10)
+    assert recorder.of(events.ReconnectFailed) == []  # there was nothing yet that could be lost
+    for _ in range(2):
+        server.stop()
+        await asyncio.sleep(100)
+        told = recorder.of(events.ReconnectFailed)
+        assert [event.attempts for event in told] == list(range(1, len(told) + 1))
+        assert told[0].lasting == 0
+        assert 90 < told[-1].lasting <= 100
+        assert len(told) > 40  # somebody may want to give up after a minute, whatever the number of attempts
+        server.start()
+        await asyncio.sleep(10)
+        assert pool.idle == 1
+        recorder.events.clear()
+    await pool.close()
+
+
+async def test_as_long_as_other_connections_are_there_nothing_is_told_of_an_outage(server, recorder):
+    async with make_pool(server, max_size=3, observers=[recorder]) as pool, pool.acquire():
+        server.connect.set(fail(1040))
+        waiting = start(borrow(pool, timeout=20))
+        await asyncio.wait([waiting])
+        assert len(recorder.of(events.ConnectFailed)) > 5
+        assert recorder.of(events.ReconnectFailed) == []
+
+
 async def test_gauges_while_connections_open_and_close(server):
     async with make_pool(server, max_size=3) as pool:
         server.connect.set(slow(1))

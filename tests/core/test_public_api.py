@@ -52,7 +52,8 @@ def test_every_name_in_all_exists_and_is_documented(name):
 @pytest.mark.parametrize(
     "name",
     ["open", "close", "terminate", "acquire", "release", "cursor", "transaction", "run_transaction", "execute",
-     "fetch_all", "fetch_one", "fetch_value", "stats", "leases", "resize", "expire", "check", "from_client_options",
+     "fetch_all", "fetch_one", "fetch_value", "stats", "leases", "resize", "expire", "retain", "check",
+     "from_client_options",
      "name", "closed", "min_size", "max_size", "size", "idle", "waiting"],
 )  # fmt: skip
 def test_the_pool_has_what_the_contract_names_and_says_what_it_does(name):

@@ -20,6 +20,16 @@ from async_mysqlpool.testing.virtual import VirtualTimeLoop
 indexes = st.integers(0, 50)
 
 
+async def speaks(conn: PooledConnection) -> None:
+    await value(conn, "SELECT 1")
+
+
+EXTRAS = {"on_acquire": speaks, "on_release": speaks, "max_uses": 2, "min_idle": 1, "keepalive": 3.3}
+
+
+ALLOWED = (AcquireTimeoutError, ConnectError, FakeError, PoolError)  # the last two out of on_acquire
+
+
 class PoolMachine(RuleBasedStateMachine):
     """The model: tasks that ask for a connection, and connections that are held."""
 
@@ -34,13 +44,14 @@ class PoolMachine(RuleBasedStateMachine):
     @initialize(
         max_size=st.integers(1, 4), min_size=st.integers(0, 2), pipelines=st.booleans(), reset=st.sampled_from(
             ["session", "rollback", "none"]
-        ), pooling=st.booleans()
+        ), pooling=st.booleans(), extras=st.sets(st.sampled_from(sorted(EXTRAS)))
     )  # fmt: skip
-    def open(self, max_size, min_size, pipelines, reset, pooling) -> None:
+    def open(self, max_size, min_size, pipelines, reset, pooling, extras) -> None:
         self.max_size = max_size
         self.pool = make_pool(
             self.server, max_size=max_size, min_size=min(min_size, max_size), pipelines=pipelines, reset=reset,
             max_idle_time=20, max_lifetime=50, queue_timeout=30, connect_timeout=3, pooling=pooling,
+            **{name: EXTRAS[name] for name in extras},
         )  # fmt: skip
         self.runner.run(self.pool.open())
 
@@ -184,7 +195,7 @@ class PoolMachine(RuleBasedStateMachine):
             if error is None:
                 self.held.append(task.result())
             else:
-                assert isinstance(error, (AcquireTimeoutError, ConnectError)), repr(error)
+                assert isinstance(error, ALLOWED), repr(error)
         stats = self.pool.stats()
         living = stats.idle + stats.in_use + stats.opening + stats.cleaning + stats.closing
         assert living == stats.size == self.pool.size, stats

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import MISSING, fields
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from async_mysqlpool import errors
-from async_mysqlpool.config import PoolConfig
 
 if TYPE_CHECKING:
     from conftest import Programs
@@ -35,21 +33,6 @@ def test_the_first_block_works_as_pasted(programs: Programs):
     assert block
     output = programs.run("-c", block[1])
     assert re.match(r"\(\d+, 'hello'\)\n\d+\.\d+", output)
-
-
-def test_the_table_of_options_is_the_configuration():
-    def default(field) -> object:
-        return field.default if field.default_factory is MISSING else field.default_factory()
-
-    documented = [(row[0].strip("`"), row[1].strip("`")) for row in table_after("Options")]
-    assert documented == [(field.name, repr(default(field))) for field in fields(PoolConfig)]
-
-
-def test_options_that_are_times_say_so():
-    units = {row[0].strip("`"): row[2] for row in table_after("Options")}
-    ends = ("_timeout", "_time", "_lifetime", "_after", "_warning")
-    times = {name for name in units if name.endswith(ends) or name.startswith("slow_")}
-    assert times == {name for name, unit in units.items() if unit == "seconds"}
 
 
 def test_every_error_is_in_the_table_and_has_a_section():

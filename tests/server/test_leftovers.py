@@ -152,6 +152,21 @@ async def test_load_data_local(driver, pools, tmp_path):
         assert await value(connection, "SELECT 'mine'") == "mine"
 
 
+async def test_the_contents_of_a_local_file_are_no_statement(driver, pools, tmp_path):
+    """A connection on which somebody has spoken of XA or of profiles is not used again; this one has not."""
+    if driver == "asyncmy":
+        pytest.skip("asyncmy 0.2.18 reads no local file")
+    (tmp_path / "rows").write_text("xa start\nprofiling\n")
+    pool = await pools(max_size=1, connect_args=LOCAL_INFILE[driver])
+    async with pool.acquire() as connection:
+        connection_id = own_id(connection)
+        await rows(connection, "CREATE TEMPORARY TABLE dirty_temp (a TEXT)")
+        await rows(connection, f"LOAD DATA LOCAL INFILE '{tmp_path / 'rows'}' INTO TABLE dirty_temp")
+        assert await value(connection, "SELECT COUNT(*) FROM dirty_temp") == 2
+    async with pool.acquire() as connection:
+        assert own_id(connection) == connection_id
+
+
 @BOTH_LOOPS
 async def test_large_results(pool):
     """Beyond 16 MiB a row comes in several packets."""

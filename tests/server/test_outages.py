@@ -110,6 +110,15 @@ async def test_wait_timeout_of_the_server(account, admin, pools):
         assert await pool.fetch_value("SELECT 1") == 1
 
 
+async def test_keepalive_outlasts_the_wait_timeout_of_the_server(account, admin, pools):
+    limits = {"session_variables": {"wait_timeout": 3}, "max_idle_time": None}
+    pool = await pools(min_size=2, max_size=2, keepalive=0.5, **limits)
+    first = set(admin.connection_ids(account.user))
+    await asyncio.sleep(5)
+    assert set(admin.connection_ids(account.user)) == first
+    assert pool.stats().closed == {}
+
+
 async def test_wrong_password_is_an_error_at_once(account, driver, server):
     pool = ConnectionPool(server.dsn(driver, user=account.user, password="wrong"))
     with pytest.raises(ConnectError) as caught:

@@ -47,6 +47,14 @@ async def greet(conn: PooledConnection) -> None:
         await cursor.execute("SET @app = %s", ("shop",))
 
 
+async def keeps(conn: PooledConnection) -> bool:
+    return not conn.closed
+
+
+async def where() -> int:
+    return 3306
+
+
 pool = ConnectionPool(
     "mysql+asyncmy://app@db.example/shop",
     min_size=1,
@@ -55,6 +63,10 @@ pool = ConnectionPool(
     reset="session",
     session_variables={"time_zone": "+00:00", "sql_mode": None},
     on_connect=greet,
+    on_acquire=greet,
+    on_release=keeps,
+    host=lambda: "db",
+    port=where,
     observers=[Counting()],
     password=token,
     driver=fake,
@@ -121,6 +133,7 @@ async def life() -> None:
     await pool.open(wait=False, timeout=5)
     await pool.resize(min_size=2, max_size=4)
     pool.expire()
+    assert_type(pool.retain(lambda info: info.age < 60 and info.uses < 1000), int)
     await pool.check()
     assert_type(pool.stats(), PoolStats)
     assert_type(pool.leases(), list[Lease])

@@ -14,6 +14,7 @@ from model import Cut, Facts, bytewise, facts_of, follow, in_chunks, whole
 
 from async_mysqlpool.wire import packets, transport
 from async_mysqlpool.wire.transport import BufferedWire, StreamWire
+from async_mysqlpool.wire.wakeups import Waiter, wakeups_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,16 +102,15 @@ class Line:
         self.socket = Socket(self.driver)
         wire: type[TransportWire] = BufferedWire if buffered else StreamWire
         harmless = lambda text: text.startswith(HARMLESS)  # noqa: E731
-        self.wire = wire(cast("asyncio.Transport", self.socket), self.socket, kind.capabilities, harmless)
+        self.wire = wire(cast("asyncio.Transport", self.socket), self.socket, kind.capabilities, harmless, LOOP)
         self.answers: list[int | None] = []
-        self.answer: asyncio.Future[Any] = LOOP.create_future()
+        self.answer = Waiter(LOOP, wakeups_of(LOOP))
 
     def on_done(self, error: Exception | None) -> None:
         self.answers.append(None if error is None else error.args[0])
 
     def ask(self, statement: bytes) -> None:
-        self.answer = LOOP.create_future()
-        self.wire.ask(statement, self.answer)
+        self.answer = self.wire.ask(statement)
 
     def hear(self, data: bytes) -> None:
         """As an event loop would bring it."""

@@ -109,6 +109,10 @@ class FakeDriver:
         """There is only one server."""
         return None
 
+    def socket(self, raw: FakeConnection) -> None:
+        """There is none."""
+        return
+
     def error_number(self, error: BaseException) -> int | None:
         """Number first, as in PyMySQL."""
         return error.args[0] if isinstance(error, FakeError) else None
