@@ -115,6 +115,28 @@ def peers(session: nox.Session) -> None:
 
 
 @nox.session
+def prometheus(session: nox.Session) -> None:
+    """A real Prometheus, from Debian's packages, scrapes a FastAPI service and evaluates our alerts and dashboard."""
+    install(session, "test")
+    session.run("python", "tests/peers/prometheus_scrapes.py")
+
+
+@nox.session
+def observed(session: nox.Session) -> None:
+    """What it costs to look: time per borrow and per statement, with each way to see what the pool does."""
+    install(session, "test")
+    session.run("python", "benchmarks/observed.py")
+
+
+@nox.session
+def tracers(session: nox.Session) -> None:
+    """What the agents of Sentry, Datadog, Elastic and New Relic see on our pools. Nothing is sent."""
+    install(session, "test")
+    session.install("sentry-sdk>=2.75", "ddtrace>=4", "elastic-apm>=6.26", "newrelic>=14")
+    session.run("python", "tests/peers/tracers.py")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))

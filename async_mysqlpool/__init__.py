@@ -3,6 +3,7 @@
 The map, in the order in which bytes become a borrow; a file imports only from those before it, for types, too:
 
     _compiled.py    which files are compiled as well, and which form is loaded
+    digest.py       a statement without its values
     stats.py        numbers, leases, and the sentences in errors
     errors.py       every error of the pool
     events.py       what observers are told
@@ -22,12 +23,14 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         guard.py        the driver's own objects, as a borrower may use them
         transaction.py  blocks and retries
         connection.py   the connection and its cursors
+        watched.py      the same for those whose statements somebody wants to know of
         queries.py      one-shot helpers
     capacity/       who gets a connection, how it comes back
         permits.py      permits, first come, first served, and deadlines
         semaphore.py    the same as an asyncio.Semaphore
         idle.py         the idle connections, the last one in on top
         advice.py       how large the pool should be, from what its last minutes say
+        insight.py      statements: counted, told of, logged when slow
         journal.py      counters, events, log lines
         hooks.py        on_connect and on_release
         workers.py      the pool's own tasks: open, clean, check, close, kill
@@ -36,6 +39,7 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         acquire.py      the fast path and the slow one: deadline, account, explanation
         hooked.py       the same with on_acquire and other options that each borrow has to look after
         maintenance.py  the background task: a pure plan, and the loop that has it carried out
+    view.py         what a pool tells about itself
     forks.py        what a forked child must not do
     life.py         open, close, terminate
     pool.py         acquire, release, what to look at and to change

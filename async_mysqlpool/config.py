@@ -52,6 +52,9 @@ class Options(TypedDict, total=False):
     read_results: bool
     kill_on_cancel: bool
     hold_warning: float | None
+    slow_acquire: float | None
+    slow_statement: float | None
+    watch_statements: bool
     session_variables: Mapping[str, Variable]
     on_connect: Hook | None
     on_acquire: Hook | None
@@ -116,6 +119,11 @@ class PoolConfig:
         kill_on_cancel: stop the statement of a cancelled borrower on the server. False, if it shall go on.
         hold_warning: warn when one borrower holds a connection for longer; None: never. Set it where connections run
             out and nobody knows where they are.
+        slow_acquire: log a borrower that waited for longer; None: never. Set it where waiting is felt.
+        slow_statement: log a statement that took longer, without its values; None: never. Set it where the server is
+            shared, or slow at times.
+        watch_statements: keep count of statements (`ConnectionPool.statements`); `slow_statement`, or an observer that
+            has an `on_statement` method, does that as well.
         session_variables: set on every new connection and restored by every session reset. For values that the
             server's own do not suit.
         on_connect: awaited with each new connection, and again after each session reset. Where a variable is not
@@ -163,6 +171,9 @@ class PoolConfig:
     read_results: bool = True
     kill_on_cancel: bool = True
     hold_warning: float | None = None
+    slow_acquire: float | None = None
+    slow_statement: float | None = None
+    watch_statements: bool = False
     session_variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
     on_connect: Hook | None = None
     on_acquire: Hook | None = None
@@ -282,6 +293,9 @@ _FIELDS: dict[str, _Check] = {
     "read_results": _FLAG,
     "kill_on_cancel": _FLAG,
     "hold_warning": _or_none(_POSITIVE_SECONDS),
+    "slow_acquire": _or_none(_SECONDS),
+    "slow_statement": _or_none(_SECONDS),
+    "watch_statements": _FLAG,
     "session_variables": ("a mapping of names to plain values", lambda v: isinstance(v, Mapping)),
     "on_connect": _HOOK,
     "on_acquire": _HOOK,
@@ -310,7 +324,7 @@ _TEXT_FIELDS = {
     "charset",
     "collation",
 }
-_FLAG_FIELDS = {"pipelining", "read_results", "kill_on_cancel", "pooling", "autocommit", "ssl"}
+_FLAG_FIELDS = {"pipelining", "read_results", "kill_on_cancel", "watch_statements", "pooling", "autocommit", "ssl"}
 _OBJECT_FIELDS = {"session_variables", "on_connect", "on_acquire", "on_release", "observers", "connect_args"}
 # Names that users of other pools and drivers type from memory, and ours for each.
 _ALIASES = {

@@ -1,7 +1,9 @@
 """What observers are told. Every event is a frozen dataclass; times are seconds.
 
 An observer is any object with an `on_event` method. It runs inside the pool's own bookkeeping, so it must not
-block and cannot await; what it raises is logged and changes nothing.
+block and cannot await; what it raises is logged and changes nothing. One that has an `on_statement` method as well is
+told of every statement and every transaction block, in the task and the context of whoever sends it. One that has the
+methods of `Meter` is given the times of borrows as numbers, which costs less than `Acquired` and `Released`.
 """
 
 from __future__ import annotations
@@ -20,11 +22,18 @@ __all__ = [
     "HeldTooLong",
     "LateReturn",
     "LeftBehind",
+    "Meter",
     "Observer",
     "ReconnectFailed",
     "Released",
     "ResetFailed",
+    "StatementEnded",
+    "StatementEvent",
     "StatementKilled",
+    "StatementObserver",
+    "StatementStarted",
+    "TransactionEnded",
+    "TransactionStarted",
 ]
 
 # Why a connection ended: "idle", "lifetime", "expired", "broken", "cancelled", "unread result", "discarded",
@@ -173,4 +182,100 @@ class Observer(Protocol):
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event. Must not block."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StatementStarted:
+    """A borrower is about to send a statement through a cursor, or to begin or end a transaction.
+
+    Attributes:
+        text: as the borrower wrote it, without its arguments; of `callproc`, ``CALL name``.
+        digest: that without values (`async_mysqlpool.digest`).
+        method: how: ``"execute"``, ``"executemany"``, ``"callproc"``, ``"begin"``, ``"commit"``, ``"rollback"``, or
+            ``"block"`` for what a transaction block says besides.
+        parameterized: arguments come with it, so there need be no values in the text.
+        batch: sets of arguments, of `executemany`; 0 for all else.
+        borrow: the how-manieth borrow of this connection it belongs to.
+        waited: how long that one had waited for the connection.
+        site: where it was acquired; ``str(site)`` says it.
+    """
+
+    pool: str
+    connection_id: int
+    text: str | bytes
+    digest: str
+    method: str
+    parameterized: bool
+    batch: int
+    borrow: int
+    waited: float
+    site: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StatementEnded:
+    """Its reply has come, or its first rows where a cursor reads row by row; or it has failed, or was cancelled.
+
+    Attributes:
+        started: how it was announced, the same object.
+        took: from the call to its end.
+        rows: returned or changed; None if that is not known.
+        error: what the borrower sees.
+        number: the server's number of that error, if it sent one.
+    """
+
+    pool: str
+    started: StatementStarted
+    took: float
+    rows: int | None
+    error: BaseException | None
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TransactionStarted:
+    """A borrower enters a transaction block, or one in it (`savepoint`)."""
+
+    pool: str
+    connection_id: int
+    savepoint: bool
+    site: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TransactionEnded:
+    """It has left the block: committed, or rolled back with the error that ended it."""
+
+    pool: str
+    started: TransactionStarted
+    took: float
+    error: BaseException | None
+
+
+StatementEvent: TypeAlias = StatementStarted | StatementEnded | TransactionStarted | TransactionEnded
+
+
+class StatementObserver(Observer, Protocol):
+    """Whoever wants to know of statements, too."""
+
+    def on_statement(self, event: StatementEvent, /) -> str | None:
+        """Take note of it. Must not block.
+
+        Returns:
+            of a `StatementStarted`: a comment to be sent with the statement, if any. A text that is another one each
+            time is never a statement seen before, so with a comment that changes, the driver reads every result.
+        """
+        ...
+
+
+class Meter(Observer, Protocol):
+    """Whoever wants no more of borrows than their times, in seconds; `Acquired` and `Released` are not told to it."""
+
+    def on_wait(self, seconds: float, /) -> None:
+        """A borrower got a connection after waiting for so long."""
+        ...
+
+    def on_use(self, seconds: float, /) -> None:
+        """A borrower gave a connection back after so long."""
         ...

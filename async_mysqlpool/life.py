@@ -170,6 +170,7 @@ class Life:
                 logger.warning(
                     "%s: closed after %.1f s with %d connections still out, %s",
                     self._name, capacity.loop.time() - started, len(leases), describe_holders(leases, shown=10),
+                    extra={"pool": self._name, "event": "closed_with_borrowers", "count": len(leases)},
                 )  # fmt: skip
             capacity.cut_off()
             self._close_by = math.inf

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import enum
 import math
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,13 +13,12 @@ from async_mysqlpool.capacity.acquire import check_timeout
 from async_mysqlpool.capacity.hooked import acquire_class
 from async_mysqlpool.client_options import read_client
 from async_mysqlpool.config import Options, build_config
-from async_mysqlpool.connection.entry import State, caller
+from async_mysqlpool.connection.entry import caller
 from async_mysqlpool.drivers import load_driver
 from async_mysqlpool.errors import WrongEventLoopError
 from async_mysqlpool.lease.held import owner_of
-from async_mysqlpool.lease.queries import Queries
 from async_mysqlpool.life import Life, Stage
-from async_mysqlpool.stats import ConnectionInfo, Counters, Lease, PoolStats
+from async_mysqlpool.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from async_mysqlpool.config import Reset
     from async_mysqlpool.drivers import Driver
     from async_mysqlpool.lease.connection import PooledConnection
+    from async_mysqlpool.stats import ConnectionInfo
 
 __all__ = ["ConnectionPool"]
 
@@ -41,7 +40,7 @@ class _Default(enum.Enum):
 _DEFAULT = _Default.TIMEOUT
 
 
-class ConnectionPool(Life, Queries):
+class ConnectionPool(Life, View):
     """A pool of connections to one MySQL or MariaDB server.
 
     Args:
@@ -137,46 +136,6 @@ class ConnectionPool(Life, Queries):
     def max_size(self) -> int:
         """Connections open at most."""
         return self._max_size
-
-    @property
-    def size(self) -> int:
-        """Physical connections, those being opened or closed included."""
-        return len(self._capacity.entries) if self._capacity else 0
-
-    @property
-    def idle(self) -> int:
-        """Connections that wait for a borrower."""
-        return self._capacity.idle.qsize() if self._capacity else 0
-
-    @property
-    def waiting(self) -> int:
-        """Tasks that wait for a connection."""
-        return self._capacity.waiting if self._capacity else 0
-
-    def stats(self) -> PoolStats:
-        """The numbers of this moment, and the counters since the pool was opened."""
-        count = Counter(entry.state for entry in self._capacity.entries) if self._capacity else Counter[State]()
-        counters = self._capacity.journal.counters if self._capacity else Counters()
-        suggestion = self._capacity.advisor.suggestion if self._capacity else None
-        return PoolStats(
-            min_size=self._min_size,
-            max_size=self._max_size,
-            size=self.size,
-            idle=count[State.IDLE],
-            in_use=count[State.IN_USE] + count[State.HANDED],
-            opening=count[State.OPENING],
-            cleaning=count[State.CLEANING],
-            closing=count[State.CLOSING],
-            waiting=self.waiting,
-            held_time=self._capacity.held_time if self._capacity else 0.0,
-            suggested_size=suggestion.size if suggestion else None,
-            suggested_because=suggestion.because if suggestion else "",
-            **counters.copy(),
-        )
-
-    def leases(self) -> list[Lease]:
-        """Who holds a connection, the longest first."""
-        return self._capacity.leases() if self._capacity else []
 
     async def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
         """Change the limits of a running pool. What is too much is closed: idle ones now, borrowed ones on return.

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ConnectionInfo", "Counters", "Lease", "PoolStats", "describe_cut_off", "describe_holders"]
+__all__ = [
+    "ConnectionInfo",
+    "Counters",
+    "Lease",
+    "PoolStats",
+    "ServerInfo",
+    "StatementStats",
+    "describe_cut_off",
+    "describe_holders",
+]
 
 
 @dataclass(slots=True)
@@ -31,8 +40,12 @@ class Counters:
     closed: dict[str, int] = field(default_factory=dict[str, int])
 
     def copy(self) -> dict[str, Any]:
-        """As they are at this moment, by name."""
-        return asdict(self)
+        """As they are at this moment, by name. Whoever asks may be another thread: exporters of metrics are."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in _COUNTERS}
+        return {**values, "left_behind": self.left_behind.copy(), "closed": self.closed.copy()}
+
+
+_COUNTERS = tuple(item.name for item in fields(Counters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +138,51 @@ class Lease:
 
     def __str__(self) -> str:
         return f"task {self.task!r} for {self.age:.1f} s, acquired at {self.site} (connection {self.connection_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class StatementStats:
+    """What was seen of all statements that differ only in their values. Times are seconds.
+
+    Attributes:
+        digest: the statement with ``?`` for each value; "" for all those that there was no more room for.
+        count: how often it was said; `errors` of these failed or were cancelled.
+        rows: returned or changed, summed up, as far as known.
+        total: time from call to reply, summed up; `longest` is that of one.
+    """
+
+    digest: str
+    count: int
+    errors: int
+    rows: int
+    total: float
+    longest: float
+
+    @property
+    def mean(self) -> float:
+        """Seconds that one took."""
+        return self.total / self.count if self.count else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """Where a pool leads.
+
+    Attributes:
+        host, port: as configured; of a unix socket its path is the host, and the port is None.
+        database: the schema of a clean session, if any.
+        version: as the server says it; "" before a connection was opened, or where the driver is an untried version.
+    """
+
+    host: str
+    port: int | None
+    database: str | None
+    version: str
+
+    @property
+    def flavor(self) -> str:
+        """``"mariadb"`` or ``"mysql"``; the latter as long as the version is not known."""
+        return "mariadb" if "mariadb" in self.version.lower() else "mysql"
 
 
 def describe_holders(leases: Sequence[Lease], shown: int = 3) -> str:

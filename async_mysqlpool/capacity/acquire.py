@@ -81,9 +81,11 @@ class Acquire:
             entry = await self._wait(capacity, task, started)
             now = loop.time()
         capacity.lend(entry, now, self._site, task)
-        if capacity.journal.observed:
-            capacity.journal.acquired(entry, now - started)
-        self._connection = connection = PooledConnection(capacity, entry)
+        if capacity.journal.lends:
+            connection = capacity.journal.lent(capacity, entry, now - started)
+        else:
+            connection = PooledConnection(capacity, entry)
+        self._connection = connection
         return connection
 
     def __aexit__(

@@ -53,6 +53,7 @@ class Capacity(Flow):
         self.connect_error: ConnectError | None = None  # of the last attempt; None once one succeeded
         self._reconnects, self._lost_at = 0, 0.0  # failed attempts since there was no connection left, and the first
         self.nested: dict[asyncio.Task[Any], object] = {}  # tasks that hold a connection and wait for another one
+        self.version = ""  # of the server, as its last connection said
         self.workers = Workers(self)
         self.advisor = Advisor()
 
@@ -94,6 +95,8 @@ class Capacity(Flow):
         entry.on_reset = partial(self._reset_done, entry)
         self.journal.opened(entry, took, after=self.connect_error)
         self.connect_error, self._reconnects = None, 0
+        if entry.baseline is not None:
+            self.version = entry.baseline.version
         self.progress.set()
         self.changed.set()
 

@@ -55,7 +55,7 @@ class Flow(Owner):
         self.idle: IdleStack[Entry] = IdleStack()
         self.wanted: dict[asyncio.Future[Entry], None] = {}
         self.holders: dict[asyncio.Task[Any] | None, int] = {}  # how many connections a task holds, or uses
-        self.journal = Journal(name, config.observers)
+        self.journal = Journal(name, config)
         self.held_time = 0.0  # seconds, of all borrows that are over
         self.closing = False
         self._hooked = config.on_connect is not None and resets_all(config.reset)
@@ -251,8 +251,11 @@ class _Return:
 
     def tell(self, journal: Journal) -> None:
         """Observers and the log; what it was acquired for is put in words no sooner."""
-        task = self._holder.get_name() if self._holder else "?"
-        lease = Lease(self._entry.connection_id, self._now - self._since, task, site_text(self._site))
         if self._what is not None:
-            journal.left_behind(lease, self._what)
-        journal.came_back(lease, self._warned)
+            journal.left_behind(self._lease(), self._what)
+        late = self._lease() if self._warned else None
+        journal.came_back(self._entry.connection_id, self._now - self._since, late)
+
+    def _lease(self) -> Lease:
+        task = self._holder.get_name() if self._holder else "?"
+        return Lease(self._entry.connection_id, self._now - self._since, task, site_text(self._site))

@@ -179,7 +179,10 @@ async def run(pool_ref: weakref.ref[Pool], capacity: Capacity) -> None:
                 wake_at = carry_out(capacity)
             except Exception:  # noqa: BLE001
                 # Foreign code was called: a driver, a log handler. Whatever it was, the next round may go well.
-                logger.exception("%s: a round of maintenance failed, the next one is tried soon", capacity.name)
+                logger.exception(
+                    "%s: a round of maintenance failed, the next one is tried soon", capacity.name,
+                    extra={"pool": capacity.name, "event": "maintenance_failed"},
+                )  # fmt: skip
                 wake_at = loop.time() + LOOK_EVERY
             timeout = None if wake_at == float("inf") else max(0.0, wake_at - loop.time())
             try:

@@ -246,7 +246,10 @@ class Workers:
                 await self._driver.ping(entry.raw)
             answers, entry.suspect, entry.pinged_at = True, False, self._loop.time()
         except Exception as exc:  # noqa: BLE001  a dead connection may raise anything at all
-            logger.debug("%s: connection %d failed its check: %r", self._capacity.name, entry.connection_id, exc)
+            logger.debug(
+                "%s: connection %d failed its check: %r", self._capacity.name, entry.connection_id, exc,
+                extra={"pool": self._capacity.name, "event": "check_failed", "connection_id": entry.connection_id},
+            )  # fmt: skip
             self._capacity.suspect_all()
         finally:
             self._answered(entry, answers, asked)
@@ -281,7 +284,8 @@ class Workers:
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await self._driver.close(raw)
         except Exception as exc:  # noqa: BLE001  it is going anyway
-            logger.debug("%s: closing %s: %r", self._capacity.name, what, exc)
+            fields = {"pool": self._capacity.name, "event": "close_failed"}
+            logger.debug("%s: closing %s: %r", self._capacity.name, what, exc, extra=fields)
 
     def kill(self, entry: Entry, reason: str, until: float | None = None) -> None:
         """Have the statement under way stopped on the server; until then the connection counts as open.

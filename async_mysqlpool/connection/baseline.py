@@ -79,6 +79,7 @@ class Baseline:
         knows_id: the server has a connection of that id that does what ours does.
         wait_timeout: seconds after which the server closes an idle connection.
         server: which server it is, behind a load balancer for instance.
+        version: what the server says of itself, such as "11.4.2-MariaDB".
     """
 
     reset: Packets
@@ -93,6 +94,7 @@ class Baseline:
     knows_id: bool
     wait_timeout: float
     server: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ async def learn(driver: Driver, raw: Any, wire: Connected, wishes: Wishes) -> Ba
         knows_id=knows_id,
         wait_timeout=float(first["wait_timeout"]),
         server=facts.server,
+        version=first.get("version", ""),
     )
 
 

@@ -178,9 +178,9 @@ class Connector:
             logger.warning(
                 "%s: sessions cannot be reset here (%s), so every connection is used once; "
                 'reset="rollback" or reset="none" would keep them',
-                self._config.pool_name,
-                exc,
-            )
+                self._config.pool_name, exc,
+                extra={"pool": self._config.pool_name, "event": "not_resettable", "error": type(exc).__name__},
+            )  # fmt: skip
             self.abort(entry)
             self._do_without_reset()
             await self._connect(entry, params)
@@ -194,6 +194,7 @@ class Connector:
             logger.warning(
                 "%s: socket_timeout has no effect, the sockets of driver %s are not within reach",
                 self._config.pool_name, self._driver.name,
+                extra={"pool": self._config.pool_name, "event": "no_socket_timeout"},
             )  # fmt: skip
 
     async def _set_up(self, entry: Entry) -> None:
@@ -223,6 +224,7 @@ class Connector:
                 "%s: the id that a connection was greeted with, %d, is not the one that it has on the server, as "
                 "behind some proxies: statements of cancelled borrowers are not stopped on the server here",
                 self._config.pool_name, entry.connection_id,
+                extra={"pool": self._config.pool_name, "event": "id_unknown", "connection_id": entry.connection_id},
             )  # fmt: skip
         entry.connection_id, entry.killable = baseline.connection_id, False
 
@@ -251,6 +253,7 @@ class Connector:
                     "%s: commands written together are not answered in order here (%r), as behind some proxies: each "
                     "reset is waited for before its connection is lent again",
                     self._config.pool_name, exc,
+                    extra={"pool": self._config.pool_name, "event": "not_pipelined", "error": type(exc).__name__},
                 )  # fmt: skip
                 raise PipeliningError from exc
             self._proved.setdefault(server, True)
@@ -295,7 +298,8 @@ class Connector:
         try:
             self._driver.abort(raw)
         except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001
-            logger.warning("%s: the driver failed to close a socket: %r", self._config.pool_name, exc)
+            fields = {"pool": self._config.pool_name, "event": "socket_not_closed", "error": type(exc).__name__}
+            logger.warning("%s: the driver failed to close a socket: %r", self._config.pool_name, exc, extra=fields)
 
     async def _answer(self, name: str) -> Any:
         """An option's value: itself, or what its function says now."""

@@ -87,6 +87,7 @@ def _adapter(name: str, version: str) -> Driver:
         known.distribution,
         version,
         known.tested,
+        extra={"event": "driver_untried", "driver": name, "version": version},
     )
     tested = f"{known.distribution} {known.tested}x"
     return PublicDriver(adapter, importlib.import_module(name).connect, tested, known.database, known.without_tls)

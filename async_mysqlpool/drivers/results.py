@@ -358,7 +358,7 @@ class Originals:
 
     def __init__(self, methods: Mapping[Any, Sequence[str]]) -> None:
         self._functions = [(owner, name, getattr(owner, name)) for owner, names in methods.items() for name in names]
-        self.known = all(_is_original(function) for _, _, function in self._functions)
+        self.known = all(_is_original(function, owner) for owner, _, function in self._functions)
 
     def stand(self) -> bool:
         """Whether nobody has replaced any, before this was made or since."""
@@ -368,8 +368,11 @@ class Originals:
         return self.known
 
 
-def _is_original(function: Any) -> bool:
-    module = sys.modules.get(getattr(function, "__module__", None) or "")
+def _is_original(function: Any, owner: Any) -> bool:
+    name = getattr(function, "__module__", None)
+    if name is None or name not in {base.__module__ for base in owner.__mro__}:
+        return False  # some tracers put in functions of their own, under their own names
+    module = sys.modules.get(name)
     if type(function) is FunctionType:  # what wraps one says that it is one, too
         # What stands in for another function may borrow its names, but not its code.
         return module is not None and function.__code__.co_filename == module.__file__

@@ -57,5 +57,6 @@ FAILURES: Mapping[type[Exception], Failure] = {
 def explain(error: Exception) -> Failure:
     """What to answer for one of `FAILURES`. The log gets what the client must not see."""
     failure = next(failure for kind, failure in FAILURES.items() if isinstance(error, kind))
-    logger.warning("answered %d %s: %s", STATUS, failure.code, error)
+    fields = {"event": "answered_unavailable", "status": STATUS, "error": type(error).__name__}
+    logger.warning("answered %d %s: %s", STATUS, failure.code, error, extra=fields)
     return failure

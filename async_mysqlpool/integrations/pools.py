@@ -79,6 +79,7 @@ async def is_ready(pools: Mapping[str, ConnectionPool] | None, timeout: float) -
             for pool in (pools or {}).values():
                 await pool.fetch_value("SELECT 1")
     except Exception as exc:  # noqa: BLE001  whatever it is: not ready
-        logger.warning("not ready: %s; %r", str(exc) or f"no answer within {timeout:g} s", pool)
+        fields = {"pool": pool and pool.name, "event": "not_ready", "error": type(exc).__name__}
+        logger.warning("not ready: %s; %r", str(exc) or f"no answer within {timeout:g} s", pool, extra=fields)
         return False
     return True

@@ -97,7 +97,11 @@ async def run_worker(
         except TimeoutError:
             if not deadline.expired():
                 raise
-            logger.warning("%s: the service was cancelled, it had not ended in time after the signal", pool.name)
+            logger.warning(
+                "%s: the service was cancelled, it had not ended in time after the signal",
+                pool.name,
+                extra={"pool": pool.name, "event": "service_cancelled"},
+            )
         finally:
             ends = deadline.when()
             left = drain_timeout if ends is None else ends - loop.time()

@@ -71,17 +71,17 @@ class PooledConnection(Held):
     async def begin(self) -> None:
         """Start a transaction. In a transaction block: refused, as are the next two."""
         refuse_in_block(self._held, "begin()")
-        await self._run(self._owner.driver.execute(self._held.raw, "BEGIN"))
+        await self._say("BEGIN")
 
     async def commit(self) -> None:
         """Commit the transaction."""
         refuse_in_block(self._held, "commit()")
-        await self._run(self._held.raw.commit())
+        await self._commit()
 
     async def rollback(self) -> None:
         """Roll the transaction back."""
         refuse_in_block(self._held, "rollback()")
-        await self._run(self._held.raw.rollback())
+        await self._rollback()
 
     async def ping(self, reconnect: bool = False) -> None:
         """Ask the server for a sign of life. Never reconnects: that would be another session."""

@@ -125,6 +125,17 @@ class Held:
             block.heard()
         return result
 
+    # What is said on behalf of the borrower, in one place each, so that a lease can be watched.
+
+    def _say(self, sql: str) -> Awaitable[Any]:
+        return self._run(self._owner.driver.execute(self._held.raw, sql))
+
+    def _commit(self) -> Awaitable[Any]:
+        return self._run(self._held.raw.commit())
+
+    def _rollback(self) -> Awaitable[Any]:
+        return self._run(self._held.raw.rollback())
+
     def _check_free(self) -> None:
         """Before a call of the driver's that may write at once.
 
@@ -160,7 +171,7 @@ class Held:
             await entry.block.settle()
         else:
             entry.abandoned = entry.open_transaction = False
-            await self._run(self._owner.driver.execute(entry.raw, "ROLLBACK"))
+            await self._say("ROLLBACK")
 
     def __del__(self) -> None:
         if self._entry is not None:

@@ -85,7 +85,7 @@ class Block:
         connection, failure = self._connection, self.failure
         driver = connection._owner.driver
         try:
-            await connection._run(driver.execute(connection._held.raw, f"ROLLBACK TO SAVEPOINT {savepoint}"))
+            await connection._say(f"ROLLBACK TO SAVEPOINT {savepoint}")
         except Exception as exc:
             if not is_server_error(driver.error_number(exc)):
                 raise
@@ -177,12 +177,11 @@ async def transaction(connection: C, isolation: Isolation | None = None, read_on
         async with _savepoint(connection, cast("Block", entry.block)):
             yield connection
         return
-    execute, raw = connection._owner.driver.execute, entry.raw
     level = None if isolation is None else _level(isolation)
     await _check_none_is_open(connection)
     if level is not None:
-        await connection._run(execute(raw, f"SET TRANSACTION ISOLATION LEVEL {level}"))
-    await connection._run(execute(raw, "START TRANSACTION READ ONLY" if read_only else "START TRANSACTION"))
+        await connection._say(f"SET TRANSACTION ISOLATION LEVEL {level}")
+    await connection._say("START TRANSACTION READ ONLY" if read_only else "START TRANSACTION")
     block = Block(connection, strict=True)
     block.heard()
     async with committing(connection, block):
@@ -236,13 +235,12 @@ async def _savepoint(connection: Held, block: Block) -> AsyncGenerator[None]:
     """A block in a block. What it did is undone later, if at all: a cancelled task must not wait for a reply."""
     block.depth += 1
     name = f"async_mysqlpool_{block.depth}"
-    execute, raw = connection._owner.driver.execute, connection._held.raw
     try:
-        await connection._run(execute(raw, f"SAVEPOINT {name}"))
+        await connection._say(f"SAVEPOINT {name}")
         try:
             yield
             _check_still_held(connection, block)
-            await connection._run(execute(raw, f"RELEASE SAVEPOINT {name}"))
+            await connection._say(f"RELEASE SAVEPOINT {name}")
         except BaseException:
             block.undo = name
             raise
@@ -256,7 +254,7 @@ async def _commit(connection: Held, block: Block) -> None:
         await block.settle()
     entry = connection._held
     entry.block = None
-    await connection._run(entry.raw.commit())
+    await connection._commit()
     entry.open_transaction = False
 
 
@@ -278,7 +276,7 @@ async def _roll_back(connection: Held, block: Block, error: Exception) -> None:
             with suppress(TransactionError):
                 await block.settle()
         entry.block = None
-        await connection._run(entry.raw.rollback())
+        await connection._rollback()
         entry.open_transaction = False
     except Exception as exc:  # noqa: BLE001
         entry.doubt = f"ROLLBACK failed: {exc}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Name", "Unpacked", "fetch", "start", "unpack"]
 
-Name = Literal["mariadb", "mysql", "mysql-router", "haproxy"]
+Name = Literal["mariadb", "mysql", "mysql-router", "haproxy", "prometheus"]
 """What can be had; each has a folder of that name in the cache."""
 
 _log = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ def test_the_short_table_says_the_same():
 def test_the_default_and_the_unit_of_an_option_are_right(name, shown, unit):
     field = next(field for field in fields(PoolConfig) if field.name == name)
     assert ast.literal_eval(shown) == default(field)
-    times = {"queue_timeout", "hold_warning", "validate_after", "keepalive"}
+    times = {"queue_timeout", "hold_warning", "validate_after", "keepalive", "slow_acquire", "slow_statement"}
     assert (unit == "seconds") == (name in times or name.endswith(("_time", "_timeout", "_lifetime")))
 
 

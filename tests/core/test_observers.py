@@ -183,3 +183,41 @@ async def test_trouble_is_logged_once(server, caplog):
         await borrow(pool)
     assert caplog.text.count("no route") == 1
     assert caplog.text.count("the server is back") == 1
+
+
+class Meter:
+    """Wants the times of borrows, as numbers."""
+
+    def __init__(self):
+        self.told = []
+
+    def on_event(self, event):
+        self.told.append(type(event).__name__)
+
+    def on_wait(self, seconds):
+        self.told.append(("wait", seconds))
+
+    def on_use(self, seconds):
+        self.told.append(("use", seconds))
+
+
+async def test_a_meter_is_given_numbers_instead_of_events(server, recorder):
+    meter = Meter()
+    server.connect.set(slow(0.5))
+    async with make_pool(server, observers=[meter, recorder], reset="none") as pool:
+        await borrow(pool, 2)
+    assert meter.told == ["ConnectionOpened", ("wait", 0.5), ("use", 2), "ConnectionClosed"]
+    assert len(recorder.of(events.Acquired)) == len(recorder.of(events.Released)) == 1
+
+
+async def test_a_meter_that_fails_changes_nothing_and_is_logged(server, caplog):
+    class Broken(Meter):
+        def on_wait(self, seconds):
+            raise ZeroDivisionError
+
+        on_use = on_wait
+
+    async with make_pool(server, observers=[Broken()]) as pool:
+        assert await borrow(pool) == 1
+        assert await borrow(pool) == 1
+    assert caplog.text.count("an observer failed on a time") == 4

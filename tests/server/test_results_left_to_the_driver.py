@@ -277,16 +277,20 @@ async def test_a_driver_that_somebody_has_patched_runs_every_statement(asked, dr
         assert len(asked) == (3 if "Dict" in owner else 2), name
 
 
-CHECK = """
-import asyncio, functools, importlib, sys
-from async_mysqlpool import ConnectionPool
+TRACER = """
+import functools, importlib, sys
 module = importlib.import_module("{driver}.connection")
 original, seen = module.Connection.query, []
-@functools.wraps(original)
+{decorator}
 def query(self, *args, **kwargs):
     seen.append(args)
     return original(self, *args, **kwargs)
 module.Connection.query = query
+"""
+CHECK = """
+import asyncio, sys
+from tracer import seen
+from async_mysqlpool import ConnectionPool
 async def main():
     async with ConnectionPool(sys.argv[1]) as pool:
         seen.clear()
@@ -297,13 +301,17 @@ print(len([args for args in seen if args[0] in ("SELECT 1", b"SELECT 1")]))
 """
 
 
-async def test_a_driver_that_was_patched_before_the_pool_was_imported(account, driver, server):
+@pytest.mark.parametrize("decorator", ["@functools.wraps(original)", ""], ids=["wraps", "plain"])
+async def test_a_driver_that_was_patched_before_the_pool_was_imported(account, decorator, driver, server, tmp_path):
+    import os
     import sys
 
+    (tmp_path / "tracer.py").write_text(TRACER.format(driver=driver, decorator=decorator))
     dsn = server.dsn(driver, user=account.user, password=account.password)
     done = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CHECK.format(driver=driver), dsn, stdout=asyncio.subprocess.PIPE
-    )
+        sys.executable, "-c", CHECK, dsn, stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )  # fmt: skip
     out, _ = await done.communicate()
     assert out.decode().split() == ["5"]
 
