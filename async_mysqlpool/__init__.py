@@ -21,8 +21,10 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         held.py         who may use a connection, one call at a time, until it goes back
         guard.py        the driver's own objects, as a borrower may use them
         transaction.py  blocks and retries
+        stream.py       rows as they come, and those that nobody reads; the deadline of a statement
+        statements.py   one statement and what comes of it, on a connection or on the pool
         connection.py   the connection and its cursors
-        queries.py      one-shot helpers
+        queries.py      the pool's helpers, which borrow for themselves
     capacity/       who gets a connection, how it comes back
         permits.py      permits, first come, first served, and deadlines
         semaphore.py    the same as an asyncio.Semaphore
@@ -64,11 +66,14 @@ from async_mysqlpool.errors import (
     ResetFailedError,
     ServerFullError,
     ServerUnavailableError,
+    StatementTimeoutError,
     TransactionError,
     WrongEventLoopError,
 )
 from async_mysqlpool.events import Observer
 from async_mysqlpool.lease.connection import PooledConnection, PooledCursor
+from async_mysqlpool.lease.stream import RowStream
+from async_mysqlpool.lease.transaction import Isolation
 from async_mysqlpool.pool import ConnectionPool
 from async_mysqlpool.stats import Lease, PoolStats
 
@@ -85,6 +90,7 @@ __all__ = [
     "ConnectionPool",
     "ConnectionReleasedError",
     "ForkedPoolError",
+    "Isolation",
     "Lease",
     "Observer",
     "PoolClosedError",
@@ -95,8 +101,10 @@ __all__ = [
     "PooledCursor",
     "QueueFullError",
     "ResetFailedError",
+    "RowStream",
     "ServerFullError",
     "ServerUnavailableError",
+    "StatementTimeoutError",
     "TransactionError",
     "WrongEventLoopError",
     "compiled",

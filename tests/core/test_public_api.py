@@ -52,7 +52,8 @@ def test_every_name_in_all_exists_and_is_documented(name):
 @pytest.mark.parametrize(
     "name",
     ["open", "close", "terminate", "acquire", "release", "cursor", "transaction", "run_transaction", "execute",
-     "fetch_all", "fetch_one", "fetch_value", "stats", "leases", "resize", "expire", "retain", "check",
+     "execute_many", "fetch_all", "fetch_one", "fetch_value", "stream", "stats", "leases", "resize", "expire", "retain",
+     "check",
      "from_client_options",
      "name", "closed", "min_size", "max_size", "size", "idle", "waiting"],
 )  # fmt: skip
@@ -68,6 +69,9 @@ def test_signatures_of_the_contract():
     assert parameters(ConnectionPool.close) == {"timeout": 10.0}
     assert parameters(ConnectionPool.cursor) == {"cursor_class": None}
     assert parameters(ConnectionPool.transaction) == {"isolation": None, "read_only": False}
-    assert parameters(ConnectionPool.run_transaction)["retries"] == 3
+    assert (
+        parameters(ConnectionPool.run_transaction).items()
+        >= {"retries": 3, "isolation": None, "read_only": False}.items()
+    )
     assert parameters(ConnectionPool.resize) == {"min_size": None, "max_size": None}
     assert list(parameters(ConnectionPool.acquire)) == ["timeout", "site"]
