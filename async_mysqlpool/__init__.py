@@ -52,6 +52,9 @@ and around it, using only what is public:
 """
 
 from async_mysqlpool import _compiled  # the first import: it decides in which form the others are loaded
+from async_mysqlpool.capacity.acquire import Acquire
+from async_mysqlpool.config import Options, Reset
+from async_mysqlpool.drivers import Driver
 from async_mysqlpool.errors import (
     AcquireTimeoutError,
     ConcurrentUseError,
@@ -75,7 +78,7 @@ from async_mysqlpool.lease.connection import PooledConnection, PooledCursor
 from async_mysqlpool.lease.stream import RowStream
 from async_mysqlpool.lease.transaction import Isolation
 from async_mysqlpool.pool import ConnectionPool
-from async_mysqlpool.stats import Lease, PoolStats
+from async_mysqlpool.stats import ConnectionInfo, Lease, PoolStats
 
 __version__ = "0.1.0"
 
@@ -83,16 +86,20 @@ compiled: bool = _compiled.is_compiled()
 """Whether the hot path runs compiled; otherwise the same text is interpreted."""
 
 __all__ = [
+    "Acquire",
     "AcquireTimeoutError",
     "ConcurrentUseError",
     "ConfigurationError",
     "ConnectError",
+    "ConnectionInfo",
     "ConnectionPool",
     "ConnectionReleasedError",
+    "Driver",
     "ForkedPoolError",
     "Isolation",
     "Lease",
     "Observer",
+    "Options",
     "PoolClosedError",
     "PoolDeadlockError",
     "PoolError",
@@ -100,6 +107,7 @@ __all__ = [
     "PooledConnection",
     "PooledCursor",
     "QueueFullError",
+    "Reset",
     "ResetFailedError",
     "RowStream",
     "ServerFullError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import pytest
 from kit import eventually
@@ -30,6 +30,11 @@ class User:
 
 
 class Row(NamedTuple):
+    id: int
+    name: str
+
+
+class Entry(TypedDict):
     id: int
     name: str
 
@@ -86,6 +91,7 @@ GIVES = [
     ("fetch_all", (THREE,), {"rows": dict}, DICTS),
     ("fetch_all", (THREE,), {"rows": User}, USERS),
     ("fetch_all", (THREE,), {"rows": Row}, [Row(*row) for row in TUPLES]),
+    ("fetch_all", (THREE,), {"rows": Entry}, DICTS),
     ("fetch_all", (THREE,), {"rows": label}, ["1: Ada", "2: Bob", "3: Eve"]),
     ("fetch_all", (THREE,), {"rows": User, "timeout": 30}, USERS),
     ("fetch_all", ("SELECT %s, %s", (1, "it's")), {}, [(1, "it's")]),
