@@ -150,6 +150,7 @@ def typing(session: nox.Session) -> None:
     install(session, "test", "typing")
     session.run("mypy")
     session.run("pyright")
+    session.run("pytest", "tests/typing")
 
 
 @nox.session

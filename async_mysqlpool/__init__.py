@@ -22,9 +22,11 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         held.py         who may use a connection, one call at a time, until it goes back
         guard.py        the driver's own objects, as a borrower may use them
         transaction.py  blocks and retries
+        stream.py       rows as they come, and those that nobody reads; the deadline of a statement
+        statements.py   one statement and what comes of it, on a connection or on the pool
         connection.py   the connection and its cursors
         watched.py      the same for those whose statements somebody wants to know of
-        queries.py      one-shot helpers
+        queries.py      the pool's helpers, which borrow for themselves
     capacity/       who gets a connection, how it comes back
         permits.py      permits, first come, first served, and deadlines
         semaphore.py    the same as an asyncio.Semaphore
@@ -54,6 +56,9 @@ and around it, using only what is public:
 """
 
 from async_mysqlpool import _compiled  # the first import: it decides in which form the others are loaded
+from async_mysqlpool.capacity.acquire import Acquire
+from async_mysqlpool.config import Options, Reset
+from async_mysqlpool.drivers import Driver
 from async_mysqlpool.errors import (
     AcquireTimeoutError,
     ConcurrentUseError,
@@ -68,13 +73,16 @@ from async_mysqlpool.errors import (
     ResetFailedError,
     ServerFullError,
     ServerUnavailableError,
+    StatementTimeoutError,
     TransactionError,
     WrongEventLoopError,
 )
 from async_mysqlpool.events import Observer
 from async_mysqlpool.lease.connection import PooledConnection, PooledCursor
+from async_mysqlpool.lease.stream import RowStream
+from async_mysqlpool.lease.transaction import Isolation
 from async_mysqlpool.pool import ConnectionPool
-from async_mysqlpool.stats import Lease, PoolStats
+from async_mysqlpool.stats import ConnectionInfo, Lease, PoolStats, ServerInfo, StatementStats
 
 __version__ = "0.1.0"
 
@@ -82,15 +90,20 @@ compiled: bool = _compiled.is_compiled()
 """Whether the hot path runs compiled; otherwise the same text is interpreted."""
 
 __all__ = [
+    "Acquire",
     "AcquireTimeoutError",
     "ConcurrentUseError",
     "ConfigurationError",
     "ConnectError",
+    "ConnectionInfo",
     "ConnectionPool",
     "ConnectionReleasedError",
+    "Driver",
     "ForkedPoolError",
+    "Isolation",
     "Lease",
     "Observer",
+    "Options",
     "PoolClosedError",
     "PoolDeadlockError",
     "PoolError",
@@ -98,9 +111,14 @@ __all__ = [
     "PooledConnection",
     "PooledCursor",
     "QueueFullError",
+    "Reset",
     "ResetFailedError",
+    "RowStream",
     "ServerFullError",
+    "ServerInfo",
     "ServerUnavailableError",
+    "StatementStats",
+    "StatementTimeoutError",
     "TransactionError",
     "WrongEventLoopError",
     "compiled",

@@ -21,6 +21,7 @@ __all__ = [
     "ResetFailedError",
     "ServerFullError",
     "ServerUnavailableError",
+    "StatementTimeoutError",
     "TransactionError",
     "WrongEventLoopError",
 ]
@@ -81,7 +82,19 @@ class ConnectionReleasedError(PoolError):
 
 
 class ConcurrentUseError(PoolError):
-    """Two tasks use one connection at the same time. Nothing was sent for the second."""
+    """Two tasks use one connection at the same time, or one that is in the middle of a stream. Nothing was sent."""
+
+
+class StatementTimeoutError(PoolError, TimeoutError):
+    """A statement was not done within its own ``timeout``. Its connection is gone.
+
+    Attributes:
+        timeout: the seconds that it had.
+    """
+
+    def __init__(self, message: str, timeout: float = 0.0) -> None:
+        super().__init__(message)
+        self.timeout = timeout
 
 
 class TransactionError(PoolError):

@@ -150,7 +150,7 @@ class Capacity(Flow):
 
         The statement of a borrower that was cancelled is stopped on the server first.
         """
-        if entry.under_way and entry.killable and self.config.kill_on_cancel and entry.doubt != "broken":
+        if self.stops(entry):
             entry.state = State.CLOSING
             self._abort(entry)
             self.workers.kill(entry, reason)
@@ -159,6 +159,10 @@ class Capacity(Flow):
         else:
             entry.state = State.CLOSING
             self.workers.close(entry, reason)
+
+    def stops(self, entry: Entry) -> bool:
+        """Whether the statement under way on it is to be stopped on the server."""
+        return entry.under_way and entry.killable and self.config.kill_on_cancel and entry.doubt != "broken"
 
     def retire_idle(self, chosen: Callable[[Entry], bool], reason: str) -> int:
         """Close idle connections; how many."""

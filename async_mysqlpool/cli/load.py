@@ -105,8 +105,8 @@ class Monitor:
         return await self._status("Aborted_clients")
 
     async def _status(self, name: str) -> int:
-        row = await self._pool.fetch_one("SHOW GLOBAL STATUS LIKE %s", (name,))
-        return int(row[1])
+        rows = await self._pool.fetch_all("SHOW GLOBAL STATUS LIKE %s", (name,))
+        return int(rows[0][1])
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 cdef class Entry:
-    cdef public object raw, wire, reader, baseline, state, block, reset_error, on_reset, doubt, site, task, user, local_port, peer
+    cdef public object raw, wire, reader, baseline, state, block, unread, reset_error, on_reset, doubt, site, task, user, local_port, peer
     cdef public object connection_id
     cdef public bint pipelines, killable, broken_off, exposed, needs_look, suspect_role, open_transaction, abandoned, suspect, warned
     cdef public double created_at, released_at, acquired_at, pinged_at, expires_at

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from async_mysqlpool.wire.unseen import Unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import CodeType
 
     from async_mysqlpool.connection.baseline import Baseline
@@ -29,6 +29,7 @@ __all__ = [
     "Entry",
     "Site",
     "State",
+    "Unread",
     "caller",
     "site_text",
 ]
@@ -113,7 +114,17 @@ class Block(Protocol):
     async def settle(self) -> None: ...  # noqa: D102
     def heard(self) -> None: ...  # noqa: D102
     def failed(self, error: BaseException) -> None: ...  # noqa: D102
-    def check_statement(self, query: str | bytes, entry: Entry) -> None: ...  # noqa: D102
+    def check_statement(self, query: str | bytes | bytearray, entry: Entry) -> None: ...  # noqa: D102
+
+
+class Unread(Protocol):
+    """A result that is read row by row; see `lease/stream.py`."""
+
+    left: bool
+
+    def is_of(self, lease: object) -> bool: ...  # noqa: D102  said there
+    def rest(self) -> Awaitable[None]: ...  # noqa: D102
+    def refusal(self) -> Exception: ...  # noqa: D102
 
 
 class Entry:
@@ -134,7 +145,8 @@ class Entry:
         reset_error: the server's answer to the reset before the last; the borrower whose command followed must know.
         open_transaction: it is in a block that ends in COMMIT or ROLLBACK, or was in one that ended in neither.
         block: that one, as long as it has not been left.
-        abandoned: that block was left; ROLLBACK comes before anything else.
+        abandoned: something comes before anything else: ROLLBACK when that block was left, or what is in `unread`.
+        unread: what reads a result row by row on it, or was left before its last row; see `lease/stream.py`.
         doubt: why the session must not be reused, whatever a reset would say.
         on_reset: is told how a reset ended that nobody has waited for.
         task: who acquired it.
@@ -172,6 +184,7 @@ class Entry:
         "suspect",
         "suspect_role",
         "task",
+        "unread",
         "user",
         "uses",
         "warned",
@@ -203,6 +216,7 @@ class Entry:
         self.block: Block | None = None
         self.reset_error: Exception | None = None
         self.on_reset: Callable[[Exception | None], None] = _ignore
+        self.unread: Unread | None = None
         self.doubt: str | None = None
         self.suspect = False
         self.uses = 0

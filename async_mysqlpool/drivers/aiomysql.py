@@ -46,6 +46,7 @@ class AiomysqlDriver(PyMySQLFamily):
     """The adapter for aiomysql's connections."""
 
     name = "aiomysql"
+    cursors = (aiomysql.Cursor, aiomysql.SSCursor)
     unbuffered_class = aiomysql.SSCursor
     error_class = MySQLError
     output_attribute = "_writer"

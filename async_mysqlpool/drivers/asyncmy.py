@@ -43,6 +43,7 @@ class AsyncmyDriver(PyMySQLFamily):
     """The adapter for asyncmy's connections."""
 
     name = "asyncmy"
+    cursors = (Cursor, SSCursor)
     unbuffered_class = SSCursor
     error_class = MySQLError
     output_attribute = "_transport"

@@ -138,6 +138,11 @@ class Driver(Protocol):
         """Whether commands may be sent before the replies to others have come; None: it depends on the server."""
         ...
 
+    @property
+    def cursors(self) -> tuple[Any, Any]:
+        """Its cursor classes that give tuples: with all rows in memory after `execute`, and one row after another."""
+        ...
+
     async def connect(self, params: ConnectParams) -> Any:
         """Open a connection; when cancelled or failing, leave no socket behind."""
         ...

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mysql.connector.aio import MySQLConnection
-from mysql.connector.aio.cursor import MySQLCursorBuffered
+from mysql.connector.aio.cursor import MySQLCursor, MySQLCursorBuffered
 from mysql.connector.aio.network import NetworkBrokerPlain
 from mysql.connector.constants import ClientFlag
 from mysql.connector.errors import DatabaseError, Error
@@ -137,6 +137,7 @@ class ConnectorDriver(TransportDriver):
     """The adapter for mysql.connector.aio's connections. Cursors are buffered unless asked otherwise."""
 
     name = "mysql.connector.aio"
+    cursors = (MySQLCursorBuffered, MySQLCursor)
 
     async def connect(self, params: ConnectParams) -> Any:
         """The driver keeps its socket when connecting is cancelled, so that is looked after here."""
@@ -229,6 +230,8 @@ class ConnectorDriver(TransportDriver):
         """An awaitable of it. A cursor class may be given by position, as with the other drivers."""
         if args and isinstance(args[0], type):
             return raw.cursor(cursor_class=args[0], **kwargs)
+        if kwargs.get("prepared"):
+            kwargs = {"buffered": False, **kwargs}  # there are none that are buffered
         return raw.cursor(*args, **kwargs)
 
     def is_buffered(self, cursor: Any) -> bool:

@@ -50,6 +50,7 @@ class PublicDriver:
         self.connection_id = adapter.connection_id
         self.error_number = adapter.error_number
         self.is_buffered = adapter.is_buffered
+        self.cursors = adapter.cursors
 
     async def connect(self, params: ConnectParams) -> Any:
         """With the driver's own function. Cancelled half-way, some never close their socket: it may come to its end.

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import inspect
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from async_mysqlpool.connection.entry import caller
 from async_mysqlpool.drivers.stand_in import StandIn, stand_in
+from async_mysqlpool.lease import statements
 from async_mysqlpool.lease.guard import Guarded, guarded
 from async_mysqlpool.lease.held import Held
+from async_mysqlpool.lease.statements import Here
 from async_mysqlpool.lease.transaction import refuse_in_block, transaction
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ class _Done:
         return iter(())
 
 
+Statement: TypeAlias = "str | bytes | bytearray"
 DONE = cast("CoroutineType[Any, Any, None]", _Done())  # nobody does more with it than await it
 
 
@@ -87,6 +91,16 @@ class PooledConnection(Held):
         """Ask the server for a sign of life. Never reconnects: that would be another session."""
         await self._run(self._owner.driver.ping(self._held.raw))
 
+    execute = statements.execute
+    execute_many = statements.execute_many
+    fetch_all = statements.fetch_all
+    fetch_one = statements.fetch_one
+    fetch_value = statements.fetch_value
+    stream = statements.stream
+
+    def _lend(self) -> Here:
+        return Here(self)
+
     def transaction(
         self, isolation: Isolation | None = None, read_only: bool = False
     ) -> AbstractAsyncContextManager[PooledConnection]:
@@ -137,13 +151,40 @@ class PooledConnection(Held):
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a borrowed connection cannot be pickled: it belongs to this process")
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") and name not in _LET_THROUGH:
-            raise AttributeError(f"{name!r}: private parts of the driver's connection are reached through .raw")
-        value = getattr(self._held.raw, name)
-        if isinstance(value, (dict, list, set)):
-            self._held.expose()  # a table of converters, say, whose contents can be changed
-        return guarded(self, value)
+    if TYPE_CHECKING:  # what the drivers have, and editors and type checkers know; all else is reached through `raw`
+        # Of asyncmy and aiomysql:
+        host = user = db = charset = cast("str", None)
+        port = server_status = cast("int", None)
+
+        def select_db(self, db: str) -> Coroutine[Any, Any, None]: ...  # noqa: D102
+        def autocommit(self, mode: bool) -> Coroutine[Any, Any, None]: ...  # noqa: D102
+        def get_autocommit(self) -> bool: ...  # noqa: D102
+        def set_charset(self, charset: str) -> Coroutine[Any, Any, None]: ...  # noqa: D102
+        def thread_id(self) -> int: ...  # noqa: D102
+        def get_server_info(self) -> str: ...  # noqa: D102
+        def escape(self, obj: Any, mapping: Any = None) -> str: ...  # noqa: D102
+        def show_warnings(self) -> Coroutine[Any, Any, Sequence[Any]]: ...  # noqa: D102
+
+        # Of mysql.connector.aio:
+        connection_id = cast("int", None)
+        server_info = cast("str", None)
+
+        def start_transaction(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]: ...  # noqa: D102
+        def is_connected(self) -> Coroutine[Any, Any, bool]: ...  # noqa: D102
+        def set_autocommit(self, value: bool) -> Coroutine[Any, Any, None]: ...  # noqa: D102
+        def set_database(self, value: str) -> Coroutine[Any, Any, None]: ...  # noqa: D102
+        def get_database(self) -> Coroutine[Any, Any, str | None]: ...  # noqa: D102
+        def cmd_query(self, query: str | bytes, **kwargs: Any) -> Coroutine[Any, Any, Any]: ...  # noqa: D102
+
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") and name not in _LET_THROUGH:
+                raise AttributeError(f"{name!r}: private parts of the driver's connection are reached through .raw")
+            value = getattr(self._held.raw, name)
+            if isinstance(value, (dict, list, set)):
+                self._held.expose()  # a table of converters, say, whose contents can be changed
+            return guarded(self, value)
 
     def __repr__(self) -> str:
         if self._entry is None:
@@ -185,8 +226,10 @@ class PooledCursor(Guarded):
         if foreign:
             self._connection._held.expose()
 
-    def execute(self, query: str, args: Any = None, **kwargs: Any) -> Awaitable[Any]:
-        """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
+    def execute(self, query: Statement = "", args: Any = None, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`. Other drivers' names are known."""
+        if kwargs:
+            query, args = kwargs.pop("operation", query), kwargs.pop("params", args)
         connection = self._connection
         entry = connection._entry or connection._held
         if entry.block is not None:
@@ -195,29 +238,38 @@ class PooledCursor(Guarded):
             return self._call_when_ready("execute", query, args, **kwargs)
         return connection._run(self._target.execute(query, args, **kwargs))
 
-    def executemany(self, query: str, args: Sequence[Any], **kwargs: Any) -> Awaitable[Any]:
+    def executemany(self, query: Statement = "", args: Sequence[Any] = (), **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Run one statement with many sets of arguments."""
+        if kwargs:
+            query, args = kwargs.pop("operation", query), kwargs.pop("seq_params", args)
         return self._call("executemany", query, args, **kwargs)
 
-    def callproc(self, procname: str, args: Sequence[Any] = ()) -> Awaitable[Any]:
+    def callproc(self, procname: str, args: Sequence[Any] = ()) -> Coroutine[Any, Any, Any]:
         """Call a stored procedure."""
         return self._call("callproc", procname, args)
 
-    def fetchone(self) -> Awaitable[Any]:
+    def fetchone(self) -> Coroutine[Any, Any, Any]:
         """The next row, or None."""
         return self._fetch("fetchone")
 
-    def fetchmany(self, size: int | None = None) -> Awaitable[Any]:
+    def fetchmany(self, size: int | None = None) -> Coroutine[Any, Any, Sequence[Any]]:
         """The next rows, `size` at most (default: the cursor's `arraysize`)."""
         return self._fetch("fetchmany", size or self._target.arraysize)
 
-    def fetchall(self) -> Awaitable[Any]:
+    def fetchall(self) -> Coroutine[Any, Any, Sequence[Any]]:
         """All remaining rows."""
         return self._fetch("fetchall")
 
-    def nextset(self) -> Awaitable[Any]:
+    def nextset(self) -> Coroutine[Any, Any, bool | None]:
         """Go on to the next result set; None if there is none."""
         return self._call("nextset")
+
+    async def scroll(self, value: int, mode: str = "relative") -> None:
+        """Go to another row of the result; not with mysql.connector.aio."""
+        self._connection._check_free()
+        scrolled = self._target.scroll(value, mode)
+        if inspect.isawaitable(scrolled):  # with some cursors it is not
+            await self._connection._run(scrolled)
 
     async def close(self) -> None:
         """Close the cursor. After the connection went back there is nothing left to close."""
@@ -237,13 +289,14 @@ class PooledCursor(Guarded):
         if entry is None or entry.broken_off:
             return DONE
         if exc_type is not None and entry.wire.due and self._connection._busy is None:
-            entry.broken_off = True  # to read what is left, or to talk at all, would be in the way of the exception
+            # To read what is left, or to talk at all, would be in the way of the exception; of a stream it is not ours.
+            entry.broken_off = entry.unread is None
             return DONE
         if isinstance(self._target, StandIn) and self._target.closed_at_once():
             return DONE
         return self.close()
 
-    def _call(self, method: str, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+    def _call(self, method: str, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """A call that talks to the server."""
         if self._pending:
             return self._call_when_ready(method, *args, **kwargs)
@@ -253,7 +306,7 @@ class PooledCursor(Guarded):
         await self._ready()
         return await self._call(method, *args, **kwargs)
 
-    def _fetch(self, method: str, *args: Any) -> Awaitable[Any]:
+    def _fetch(self, method: str, *args: Any) -> Coroutine[Any, Any, Any]:
         """Rows of a buffered cursor are here already: reading them is no use of the connection."""
         if self._buffered and self._connection._entry is not None:
             return getattr(self._target, method)(*args)  # type: ignore[no-any-return]
@@ -271,7 +324,7 @@ class PooledCursor(Guarded):
     @property
     def arraysize(self) -> int:
         """Rows that `fetchmany` gets unless told otherwise."""
-        return int(self.__getattr__("arraysize"))
+        return int(self._plain("arraysize"))
 
     @arraysize.setter
     def arraysize(self, size: int) -> None:
@@ -280,17 +333,42 @@ class PooledCursor(Guarded):
     @property
     def description(self) -> Any:
         """The columns of the result, as PEP 249 has them."""
-        return self.__getattr__("description")
+        return self._plain("description")
 
     @property
     def rowcount(self) -> int:
         """Rows that the last statement returned or changed."""
-        return int(self.__getattr__("rowcount"))
+        return int(self._plain("rowcount"))
 
     @property
     def lastrowid(self) -> int | None:
         """The AUTO_INCREMENT value of the last row inserted."""
-        return self.__getattr__("lastrowid")  # type: ignore[no-any-return]
+        return self._plain("lastrowid")  # type: ignore[no-any-return]
+
+    @property
+    def rownumber(self) -> int | None:
+        """Rows of the result that were fetched; not with mysql.connector.aio."""
+        return self._plain("rownumber")  # type: ignore[no-any-return]
+
+    @property
+    def max_stmt_length(self) -> int:
+        """Bytes that `executemany` sends at most at once; not with mysql.connector.aio."""
+        return int(self._plain("max_stmt_length"))
+
+    @max_stmt_length.setter
+    def max_stmt_length(self, size: int) -> None:
+        self.raw.max_stmt_length = size
+
+    @property
+    def raw(self) -> Any:
+        """The driver's own cursor, unguarded."""
+        self._connection._held.expose()  # any setting of the connection may be changed through it
+        return self._target._ready() if isinstance(self._target, StandIn) else self._target
+
+    def _plain(self, name: str) -> Any:
+        """An attribute of the driver's cursor that is no method."""
+        self._connection._held  # noqa: B018  raises when the connection went back
+        return getattr(self._target, name)
 
     @property
     def _result(self) -> Any:

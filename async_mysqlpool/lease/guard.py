@@ -30,11 +30,15 @@ class Guarded:
         self._connection = connection
         self._target = target
 
-    def __getattr__(self, name: str) -> Any:
-        self._connection._held  # noqa: B018  raises when the connection went back
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return guarded(self._connection, getattr(self._target, name))
+    if not TYPE_CHECKING:  # what the drivers have in common is declared, so that a slip of the pen is an error
+
+        def __getattr__(self, name: str) -> Any:
+            self._connection._held  # noqa: B018  raises when the connection went back
+            if name.startswith("_"):
+                raise AttributeError(
+                    f"{name!r}: private parts of the driver's object are reached through .raw of connection and cursor"
+                )
+            return guarded(self._connection, getattr(self._target, name))
 
     async def __aenter__(self) -> Self:
         return self
@@ -42,7 +46,8 @@ class Guarded:
     def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> Awaitable[None]:
-        return self.close()  # type: ignore[no-any-return]
+        closed: Awaitable[None] = getattr(self, "close")()  # noqa: B009  the driver's own
+        return closed
 
 
 _END = object()  # of an iterator

@@ -17,7 +17,7 @@ from async_mysqlpool.errors import ConcurrentUseError, ConnectionReleasedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from async_mysqlpool.connection.entry import Entry
+    from async_mysqlpool.connection.entry import Entry, Unread
     from async_mysqlpool.drivers import Driver
 
 __all__ = ["Held", "Owner", "end", "entry_of", "has_more", "owner_of"]
@@ -43,6 +43,10 @@ class Owner:
 
     def forgotten(self, entry: Entry) -> None:
         """The lease was dropped without being given back."""
+        raise NotImplementedError
+
+    def stops(self, entry: Entry) -> bool:
+        """Whether the statement under way on it will be stopped on the server, once it is given back."""
         raise NotImplementedError
 
     def note_failure(self, entry: Entry, error: BaseException) -> Exception | None:
@@ -162,16 +166,33 @@ class Held:
         )
 
     async def _catch_up(self, entry: Entry) -> None:
-        """A block was cancelled, or something in it failed: none of that may become part of what follows.
+        """A block was cancelled, something in it failed, or rows were left: none of that may get into what follows.
 
         Raises:
             TransactionError: nothing can follow, the transaction of the block has ended.
+            ConcurrentUseError: the rows have not been left, they are being read.
         """
+        if entry.unread is not None and entry.unread.is_of(self):
+            await self._read_out(entry, entry.unread)
         if entry.block is not None:
             await entry.block.settle()
-        else:
+        elif entry.open_transaction:
             entry.abandoned = entry.open_transaction = False
             await self._say("ROLLBACK")
+
+    async def _read_out(self, entry: Entry, unread: Unread) -> None:
+        """The rows of a stream that was left come first; whatever its block has to say comes after them."""
+        if not unread.left:
+            raise unread.refusal()
+        entry.unread, entry.abandoned = None, False
+        if entry.doubt == "cancelled":  # as long as nothing else was said
+            entry.doubt = None
+        block, entry.block = entry.block, None
+        try:
+            await self._run(unread.rest())
+        finally:
+            entry.block = block
+        entry.abandoned = block is None and entry.open_transaction
 
     def __del__(self) -> None:
         if self._entry is not None:

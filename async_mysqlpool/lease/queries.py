@@ -5,20 +5,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_mysqlpool.connection.entry import caller
-from async_mysqlpool.lease import transaction
-from async_mysqlpool.lease.connection import PooledCursor
+from async_mysqlpool.lease import statements, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
 
     from async_mysqlpool.connection.entry import Site
     from async_mysqlpool.drivers import Driver
-    from async_mysqlpool.lease.connection import PooledConnection
+    from async_mysqlpool.lease.connection import PooledConnection, PooledCursor
     from async_mysqlpool.lease.transaction import Isolation
 
 T = TypeVar("T")
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 class Queries(ABC):
     """The pool's helpers. Each borrows for itself, and waits for a connection as `acquire` does."""
+
+    _capacity: Any  # as leases know it
 
     @property
     @abstractmethod
@@ -44,7 +47,7 @@ class Queries(ABC):
         Args:
             cursor_class: one of the driver's cursor classes, such as its ``DictCursor``; None for the default.
         """
-        return _cursor_block(self.acquire(site=caller()), cursor_class)
+        return _cursor_block(self._lend(), cursor_class)
 
     def transaction(
         self, isolation: Isolation | None = None, read_only: bool = False
@@ -64,66 +67,74 @@ class Queries(ABC):
         async with self.acquire(site=site) as connection, connection.transaction(isolation, read_only):
             yield connection
 
-    # The following are plain functions that return coroutines, so that the caller is still on the stack.
-
     def run_transaction(
-        self, fn: Callable[[PooledConnection], Awaitable[T]], retries: int = 3
+        self,
+        fn: Callable[[PooledConnection], Awaitable[T]],
+        retries: int = 3,
+        isolation: Isolation | None = None,
+        read_only: bool = False,
     ) -> Coroutine[Any, Any, T]:
         """Run ``fn(conn)`` in a transaction; again, on a deadlock (1213) or a lock wait timeout (1205).
 
         Args:
             fn: must be safe to run more than once: each run is a transaction of its own.
             retries: how often to try again before the error goes to the caller.
+            isolation: as for `transaction`.
+            read_only: as for `transaction`.
         """
+        begin = partial(self._transaction, caller(), isolation, read_only)
+        return transaction.run_transaction(begin, fn, retries, self.driver.error_number)
+
+    execute = statements.execute
+    execute_many = statements.execute_many
+    fetch_all = statements.fetch_all
+    fetch_one = statements.fetch_one
+    fetch_value = statements.fetch_value
+    stream = statements.stream
+
+    def _lend(self) -> Borrowed:
+        """A connection for one statement."""
         site = caller()
-        return transaction.run_transaction(lambda: self._transaction(site), fn, retries, self.driver.error_number)
+        return Borrowed(self.acquire(site=site), self._capacity, site)
 
-    def execute(self, sql: str, args: Any = None) -> Coroutine[Any, Any, int]:
-        """Run one statement; the number of rows it changed."""
-        return self._one_shot(caller(), sql, args, None, _row_count)
 
-    def fetch_all(self, sql: str, args: Any = None, *, cursor_class: Any = None) -> Coroutine[Any, Any, Sequence[Any]]:
-        """Run one statement; all of its rows."""
-        return self._one_shot(caller(), sql, args, cursor_class, PooledCursor.fetchall)
+class Borrowed:
+    """A connection for one statement, and given back; where autocommit is off, it ends in COMMIT or ROLLBACK.
 
-    def fetch_one(self, sql: str, args: Any = None, *, cursor_class: Any = None) -> Coroutine[Any, Any, Any]:
-        """Run one statement; its first row, or None."""
-        return self._one_shot(caller(), sql, args, cursor_class, PooledCursor.fetchone)
+    There, statements that commit by themselves are none of its business.
+    """
 
-    def fetch_value(self, sql: str, args: Any = None) -> Coroutine[Any, Any, Any]:
-        """Run one statement; the first column of its first row, or None."""
-        return self._one_shot(caller(), sql, args, None, _first_column)
+    own = True
 
-    async def _one_shot(
-        self, site: Site, sql: str, args: Any, cursor_class: Any, result: Callable[[PooledCursor], Awaitable[T]]
-    ) -> T:
-        async with _cursor_block(self.acquire(site=site), cursor_class) as cursor:
-            await cursor.execute(sql, args)
-            return await result(cursor)
+    def __init__(self, borrowed: AbstractAsyncContextManager[PooledConnection], owner: object, site: Site) -> None:
+        self._borrowed = borrowed
+        self._owner = owner
+        self._site = site
+        self._ending: AbstractAsyncContextManager[None] | None = None
+
+    async def __aenter__(self) -> PooledConnection:
+        if transaction.inside:  # there are tasks in a transaction; perhaps this is one
+            transaction.warn_inside(self._owner, self._site)
+        connection = await self._borrowed.__aenter__()
+        baseline = connection._held.baseline
+        if baseline is not None and not baseline.autocommit:
+            block = transaction.Block(connection, strict=False)
+            self._ending = transaction.committing(connection, block)
+            await self._ending.__aenter__()  # which waits for nothing
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        try:
+            if self._ending is not None:
+                await self._ending.__aexit__(kind, exc, traceback)
+        finally:
+            await self._borrowed.__aexit__(kind, exc, traceback)
 
 
 @asynccontextmanager
-async def _cursor_block(
-    borrowed: AbstractAsyncContextManager[PooledConnection], cursor_class: Any
-) -> AsyncGenerator[PooledCursor]:
-    """A cursor on a connection of its own; where autocommit is off, COMMIT or ROLLBACK at the end of the block.
-
-    There, statements that commit by themselves are none of the block's business.
-    """
-    async with borrowed as connection:
-        baseline = connection._held.baseline
-        explicit = baseline is not None and not baseline.autocommit
-        chosen = () if cursor_class is None else (cursor_class,)
-        block = transaction.Block(connection, strict=False)
-        ending = transaction.committing(connection, block) if explicit else nullcontext()
-        async with ending, connection.cursor(*chosen) as cursor:
-            yield cursor
-
-
-async def _row_count(cursor: PooledCursor) -> int:
-    return cursor.rowcount
-
-
-async def _first_column(cursor: PooledCursor) -> Any:
-    row = await cursor.fetchone()
-    return None if row is None else row[0]
+async def _cursor_block(borrowed: Borrowed, cursor_class: Any) -> AsyncGenerator[PooledCursor]:
+    chosen = () if cursor_class is None else (cursor_class,)
+    async with borrowed as connection, connection.cursor(*chosen) as cursor:
+        yield cursor

@@ -7,17 +7,18 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
+import warnings
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from async_mysqlpool.drivers.base import is_server_error
 from async_mysqlpool.errors import ConfigurationError, TransactionError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
     from contextlib import AbstractAsyncContextManager
 
-    from async_mysqlpool.connection.entry import Entry
+    from async_mysqlpool.connection.entry import Entry, Site
     from async_mysqlpool.lease.held import Held
 
 C = TypeVar("C", bound="Held")
@@ -115,7 +116,7 @@ class Block:
         if isinstance(error, Exception):
             self.failure, self.unsure = error, True
 
-    def check_statement(self, query: str | bytes, entry: Entry) -> None:
+    def check_statement(self, query: str | bytes | bytearray, entry: Entry) -> None:
         """Refuse what the server's flag would not show: after BEGIN, or COMMIT AND CHAIN, a transaction is open again.
 
         Raises:
@@ -184,8 +185,45 @@ async def transaction(connection: C, isolation: Isolation | None = None, read_on
     await connection._say("START TRANSACTION READ ONLY" if read_only else "START TRANSACTION")
     block = Block(connection, strict=True)
     block.heard()
-    async with committing(connection, block):
-        yield connection
+    with _known(connection):
+        async with committing(connection, block):
+            yield connection
+
+
+inside: dict[asyncio.Task[Any] | None, Held] = {}  # who is in a transaction block, and on which connection
+_warned: dict[Any, Any] = {}
+
+
+@contextmanager
+def _known(connection: Held) -> Generator[None]:
+    task = asyncio.current_task()
+    outer = inside.get(task)  # of another pool, say
+    inside[task] = connection
+    try:
+        yield
+    finally:
+        del inside[task]
+        if outer is not None:
+            inside[task] = outer
+
+
+def warn_inside(owner: object, site: Site) -> None:
+    """Say, once for each line, that a helper of the pool is not part of the transaction that its caller is in.
+
+    Args:
+        owner: whose connection the helper borrows.
+        site: where it was called.
+    """
+    connection = inside.get(asyncio.current_task())
+    if connection is None or connection._owner is not owner:
+        return
+    file, _, line = str(site).rpartition(":")
+    message = (
+        f"a helper of the pool was called inside a transaction block of the same task (begun at {connection._site}): "
+        "it borrows another connection, does not see what is not committed yet, and may wait for its locks. "
+        "Call it on the connection of the block; or, where that is meant, on one of your own (pool.acquire())"
+    )
+    warnings.warn_explicit(message, RuntimeWarning, file, int(line), registry=_warned)
 
 
 def _level(isolation: str) -> str:
@@ -250,9 +288,9 @@ async def _savepoint(connection: Held, block: Block) -> AsyncGenerator[None]:
 
 async def _commit(connection: Held, block: Block) -> None:
     _check_still_held(connection, block)
-    if block.unsettled():
-        await block.settle()
     entry = connection._held
+    if entry.abandoned or block.unsettled():  # rows of a stream are to be read, say
+        await connection._catch_up(entry)
     entry.block = None
     await connection._commit()
     entry.open_transaction = False

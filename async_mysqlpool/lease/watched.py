@@ -16,7 +16,7 @@ from async_mysqlpool.lease.transaction import transaction
 from async_mysqlpool.wire.packets import SERVER_STATUS_NO_BACKSLASH_ESCAPES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from async_mysqlpool.connection.entry import Entry
@@ -159,26 +159,26 @@ class WatchedCursor(PooledCursor):
     __slots__ = ()
     _connection: Any  # a WatchedConnection
 
-    def execute(self, query: Any, args: Any = None, **kwargs: Any) -> Awaitable[Any]:
+    def execute(self, query: Any = None, args: Any = None, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
 
         def call(said: Any) -> Awaitable[Any]:
             return super(WatchedCursor, self).execute(said, args, **kwargs)
 
-        return cast("Awaitable[Any]", self._connection._told(query, "execute", call, self, args))
+        return cast("Coroutine[Any, Any, Any]", self._connection._told(query, "execute", call, self, args))
 
-    def executemany(self, query: Any, args: Sequence[Any], **kwargs: Any) -> Awaitable[Any]:
+    def executemany(self, query: Any = None, args: Sequence[Any] = (), **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Run one statement with many sets of arguments."""
 
         def call(said: Any) -> Awaitable[Any]:
             return super(WatchedCursor, self).executemany(said, args, **kwargs)
 
-        return cast("Awaitable[Any]", self._connection._told(query, "executemany", call, self, args))
+        return cast("Coroutine[Any, Any, Any]", self._connection._told(query, "executemany", call, self, args))
 
-    def callproc(self, procname: str, args: Sequence[Any] = ()) -> Awaitable[Any]:
+    def callproc(self, procname: str, args: Sequence[Any] = ()) -> Coroutine[Any, Any, Any]:
         """Call a stored procedure."""
 
         def call(_: Any) -> Awaitable[Any]:
             return super(WatchedCursor, self).callproc(procname, args)
 
-        return cast("Awaitable[Any]", self._connection._told(f"CALL {procname}", "callproc", call, self))
+        return cast("Coroutine[Any, Any, Any]", self._connection._told(f"CALL {procname}", "callproc", call, self))

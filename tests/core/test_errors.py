@@ -25,9 +25,10 @@ from async_mysqlpool.testing.fake import slow
 def test_the_tree_is_that_of_the_contract():
     names = [name for name in async_mysqlpool.__all__ if name.endswith("Error")]
     assert all(issubclass(getattr(async_mysqlpool, name), PoolError) for name in names)
-    assert len(names) == 15
+    assert len(names) == 16
     assert issubclass(ConfigurationError, ValueError)
     assert issubclass(AcquireTimeoutError, TimeoutError)
+    assert issubclass(async_mysqlpool.StatementTimeoutError, TimeoutError)
     assert issubclass(ConnectError, ConnectionError)
     assert ServerFullError.__mro__[1:3] == (ServerUnavailableError, ConnectError)
 

@@ -1,259 +1,242 @@
-"""Statements that somebody wants to know of: events, the table, and a line in the log for what is slow."""
+"""Helpers of pool and connection: what they refuse, their deadlines in virtual time, and the trap they warn of."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import pickle
+import threading
+import warnings
 
 import pytest
-from support import borrow, make_pool, others_hold, value
+from support import cancelled_before, check_whole, drop, make_pool, start, ticks
 
-from async_mysqlpool import ConcurrentUseError, events
-from async_mysqlpool.testing.fake import fail, slow
+from async_mysqlpool import (
+    AcquireTimeoutError,
+    ConcurrentUseError,
+    ConfigurationError,
+    ConnectionReleasedError,
+    StatementTimeoutError,
+)
 
-
-class Statements:
-    """An observer of statements, and of nothing else."""
-
-    def __init__(self, comment: str | None = None) -> None:
-        self.seen: list[events.StatementEvent] = []
-        self.comment = comment
-
-    def on_event(self, event):
-        pass
-
-    def on_statement(self, event):
-        self.seen.append(event)
-        return self.comment
-
-    def ended(self) -> list[events.StatementEnded]:
-        return [event for event in self.seen if isinstance(event, events.StatementEnded)]
+HELPERS = {
+    "execute": (),
+    "execute_many": ([()],),
+    "fetch_all": (),
+    "fetch_one": (),
+    "fetch_value": (),
+    "stream": (),
+}
+EACH = pytest.mark.parametrize("name", HELPERS)
 
 
-@pytest.fixture
-def statements() -> Statements:
-    return Statements()
+async def called(host, name, sql="SELECT 1", **options):
+    result = getattr(host, name)(sql, *HELPERS[name], **options)
+    return [row async for row in result] if name == "stream" else await result
 
 
-async def run(pool, sql, args=None):
-    async with pool.acquire() as conn, conn.cursor() as cursor:
-        await cursor.execute(sql, args)
+# -- deadlines --------------------------------------------------------------------------------------------------------
 
 
-async def execute(pool):
-    await run(pool, "SELECT %s", (1,))
+@EACH
+@pytest.mark.parametrize("timeout", [0, -1, "2", float("nan")])
+async def test_a_timeout_is_a_time(server, name, timeout):
+    async with make_pool(server) as pool, pool.acquire() as conn:
+        for host in (pool, conn):
+            with pytest.raises(ConfigurationError, match="timeout must be"):
+                await called(host, name, timeout=timeout)
 
 
-async def executemany(pool):
-    async with pool.acquire() as conn, conn.cursor() as cursor:
-        await cursor.executemany("INSERT INTO t VALUES (%s)", [(1,), (2,), (3,)])
+@EACH
+async def test_the_deadline_is_the_statements_and_not_that_of_the_queue(server, name):
+    server.answer("slow", delay=3)
+    async with make_pool(server, max_size=1) as pool:
+        first = start(pool.fetch_value("SELECT slow"))
+        await ticks()
+        await called(pool, name, "SELECT slow", timeout=3.5)  # waited for another one of 3 s
+        await first
+        with pytest.raises(StatementTimeoutError, match=r"2\.5 s"):
+            await called(pool, name, "SELECT slow", timeout=2.5)
+        await check_whole(pool, server)
 
 
-async def one_shot(pool):
-    await pool.fetch_value("SELECT 1")
+@EACH
+async def test_it_works_in_a_task_that_was_cancelled_before(server, name):
+    server.answer("slow", delay=30)
+    async with make_pool(server) as pool:
+
+        async def work():
+            with pytest.raises(StatementTimeoutError):
+                await called(pool, name, "SELECT slow", timeout=1)
+
+        await cancelled_before(work)
+        await check_whole(pool, server)
 
 
-async def begin_and_commit(pool):
-    async with pool.acquire() as conn:
-        await conn.begin()
-        await conn.commit()
-        await conn.rollback()
+async def test_a_cancellation_stays_one_also_in_the_tick_of_the_deadline(server):
+    server.answer("slow", delay=30)
+    async with make_pool(server) as pool:
+        task = start(pool.execute("SELECT slow", timeout=5))
+        asyncio.get_running_loop().call_later(5, task.cancel)
+        await asyncio.wait([task])
+        assert task.cancelled()
+        await asyncio.sleep(1)
+        await check_whole(pool, server)
 
 
-async def block(pool):
+async def test_a_queue_that_is_too_long_is_another_error(server):
+    async with make_pool(server, max_size=1, queue_timeout=1) as pool, pool.acquire():
+        with pytest.raises(AcquireTimeoutError):
+            await start(pool.execute("SELECT 1", timeout=5))
+
+
+async def test_the_error_can_be_pickled_and_is_a_timeout():
+    error = pickle.loads(pickle.dumps(StatementTimeoutError("too long", 2.5)))
+    assert (str(error), error.timeout, isinstance(error, TimeoutError)) == ("too long", 2.5, True)
+
+
+async def test_a_connection_that_ran_into_a_deadline_is_given_back_at_once(server):
+    server.answer("slow", delay=30)
+    async with make_pool(server, max_size=1) as pool, pool.acquire() as conn:
+        with pytest.raises(StatementTimeoutError):
+            await conn.execute("SELECT slow", timeout=1)
+        with pytest.raises(ConnectionReleasedError, match=r"timeout of 1 s"):
+            await conn.fetch_all("SELECT 1")
+        assert await pool.fetch_value("SELECT 1") == 1
+
+
+# -- streams ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stream_borrows_when_it_begins_and_gives_back_when_it_ends(server):
+    server.answer("letters", rows=[("a",), ("b",)], columns=["letter"])
+    async with make_pool(server, max_size=1) as pool:
+        rows = pool.stream("SELECT letters", rows=dict)
+        assert pool.leases() == []
+        assert await anext(rows) == {"letter": "a"}
+        assert "test_statements.py" in pool.leases()[0].site
+        assert [row async for row in rows] == [{"letter": "b"}]
+        assert pool.leases() == []
+        assert pool.stats().opened == 1
+        await check_whole(pool, server)
+
+
+async def test_a_stream_that_is_forgotten_elsewhere_is_found(server):
+    """The garbage collector runs in any thread."""
+    server.answer("letters", rows=[("a",), ("b",)])
+    async with make_pool(server, max_size=1) as pool:
+        kept = [pool.stream("SELECT letters")]
+        await anext(kept[0])
+        thread = threading.Thread(target=drop, args=(kept,))
+        with pytest.warns(ResourceWarning, match="never given back"):
+            thread.start()
+            thread.join()
+        assert await pool.fetch_value("SELECT 1") == 1
+        await check_whole(pool, server)
+
+
+async def test_a_stream_whose_connection_went_back_says_so(server):
+    server.answer("letters", rows=[("a",), ("b",)])
+    async with make_pool(server) as pool:
+        async with pool.acquire() as conn:
+            rows = conn.stream("SELECT letters")
+            await anext(rows)
+        with pytest.raises(ConnectionReleasedError):
+            await anext(rows)
+        assert [row async for row in rows] == []
+        await check_whole(pool, server)
+
+
+async def test_two_tasks_cannot_read_one_stream_at_once(server):
+    server.answer("letters", rows=[("a",), ("b",)], delay=1)
+    async with make_pool(server) as pool, pool.acquire() as conn:
+        rows = conn.stream("SELECT letters")
+        first = start(anext(rows))
+        await ticks()
+        with pytest.raises(ConcurrentUseError):
+            await conn.execute("SELECT 1")
+        assert await first == ("a",)
+
+
+async def test_no_connection_is_no_stream(server):
+    async with make_pool(server, max_size=1, queue_timeout=1) as pool, pool.acquire():
+
+        async def read():
+            return [row async for row in pool.stream("SELECT 1")]
+
+        with pytest.raises(AcquireTimeoutError):
+            await start(read())
+
+
+# -- a helper of the pool inside a transaction ------------------------------------------------------------------------
+
+
+async def in_a_transaction(pool, work):
+    async with pool.transaction():
+        await work()
+
+
+async def in_a_savepoint(pool, work):
     async with pool.transaction() as conn, conn.transaction():
-        await value(conn, "SELECT 1")
+        await work()
 
 
-@pytest.mark.parametrize(
-    ("use", "expected"),
-    [
-        (execute, [("execute", "SELECT ?", True, 0)]),
-        (executemany, [("executemany", "INSERT INTO t VALUES (?)", True, 3)]),
-        (one_shot, [("execute", "SELECT ?", False, 0)]),
-        (begin_and_commit, [("begin", "BEGIN", False, 0), ("commit", "COMMIT", False, 0),
-                            ("rollback", "ROLLBACK", False, 0)]),
-        (block, [("block", "START TRANSACTION", False, 0), ("block", "SAVEPOINT async_mysqlpool_1", False, 0),
-                 ("execute", "SELECT ?", False, 0), ("block", "RELEASE SAVEPOINT async_mysqlpool_1", False, 0),
-                 ("commit", "COMMIT", False, 0)]),
-    ],
-    ids=lambda item: getattr(item, "__name__", ""),
-)  # fmt: skip
-async def test_each_statement_is_told_of_before_and_after(server, statements, use, expected):
-    async with make_pool(server, observers=[statements], reset="none", name="shop") as pool:
-        await use(pool)
-    ended = statements.ended()
-    assert [(e.started.method, e.started.digest, e.started.parameterized, e.started.batch) for e in ended] == expected
-    assert all(statements.seen.index(e.started) < statements.seen.index(e) for e in ended)
-    assert {(e.pool, e.started.pool, e.error, e.number) for e in ended} == {("shop", "shop", None, None)}
-    assert {e.started.connection_id for e in ended} == {1}
-    assert all(__file__ in str(e.started.site) for e in ended)
+async def in_run_transaction(pool, work):
+    await pool.run_transaction(lambda conn: work())
 
 
-async def test_transactions_are_told_of(server, statements):
-    async with make_pool(server, observers=[statements], reset="none") as pool:
-        await block(pool)
+async def on_an_acquired_connection(pool, work):
+    async with pool.acquire() as conn, conn.transaction():
+        await work()
+
+
+@EACH
+@pytest.mark.parametrize("block", [in_a_transaction, in_a_savepoint, in_run_transaction, on_an_acquired_connection])
+async def test_a_helper_of_the_pool_inside_a_transaction_warns_with_the_line(server, block, name):
+    async with make_pool(server) as pool:
+        with pytest.warns(
+            RuntimeWarning, match=r"borrows another connection.*on the connection of the block"
+        ) as caught:
+            await block(pool, lambda: called(pool, name))
+        assert [(item.filename, item.lineno) for item in caught] == [(__file__, called.__code__.co_firstlineno + 1)]
+        await check_whole(pool, server)
+
+
+async def test_it_warns_once_for_each_line(server):
+    async with make_pool(server) as pool, pool.transaction():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            for _ in range(3):
+                await pool.execute("SELECT 1")
+            await pool.execute("SELECT 2")
+    assert len(caught) == 2
+
+
+async def test_what_is_meant_does_not_warn(server):
+    """Warnings are errors here."""
+    async with make_pool(server, max_size=3) as pool, make_pool(server) as other:
+        async with pool.transaction() as conn:
+            await conn.execute("SELECT 1")
+            await other.execute("SELECT 1")
+            await start(pool.execute("SELECT 1"))  # another task
+            async with pool.acquire() as second:
+                await second.execute("SELECT 1")
+            async with other.transaction() as third:
+                await third.execute("SELECT 1")
+        await pool.execute("SELECT 1")
         with pytest.raises(ZeroDivisionError):
             async with pool.transaction():
                 raise ZeroDivisionError
-    ended = [event for event in statements.seen if isinstance(event, events.TransactionEnded)]
-    assert [(e.started.savepoint, type(e.error)) for e in ended] == [
-        (True, type(None)), (False, type(None)), (False, ZeroDivisionError),
-    ]  # fmt: skip
+        await pool.execute("SELECT 1")
 
 
-async def test_a_statement_says_how_long_it_took_and_its_borrower_waited(server, statements):
-    server.connect.set(slow(0.5))
-    async with make_pool(server, observers=[statements], reset="none") as pool:
-        async with pool.acquire() as conn:
-            server.execute.set(slow(2))
-            await value(conn, "SELECT 1")
-            await value(conn, "SELECT 1")
-        await pool.fetch_value("SELECT 1")
-    assert [(e.took, e.started.waited, e.started.borrow) for e in statements.ended()] == [
-        (pytest.approx(2), pytest.approx(0.5), 1), (pytest.approx(2), pytest.approx(0.5), 1),
-        (pytest.approx(2), 0, 2),
-    ]  # fmt: skip
+# -- run_transaction --------------------------------------------------------------------------------------------------
 
 
-async def test_a_statement_that_fails_or_is_cancelled_says_so(server, statements):
-    async with make_pool(server, observers=[statements], reset="none") as pool:
-        await borrow(pool)
-        server.execute.set(fail(1064, "near ''"))
-        with pytest.raises(Exception, match="near"):
-            await pool.fetch_value("SELEC 1")
-        server.execute.set(slow(10))
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(pool.fetch_value("SELECT 2"), 1)
-    _, failed, cancelled = statements.ended()
-    assert (failed.number, cancelled.number) == (1064, None)
-    assert isinstance(cancelled.error, asyncio.CancelledError)
-    assert cancelled.took == pytest.approx(1)
-
-
-async def test_what_was_refused_is_told_of_with_its_error(server, statements):
-    async with make_pool(server, observers=[statements], reset="none") as pool, pool.acquire() as conn:
-        server.execute.set(slow(1))
-        first = asyncio.create_task(value(conn, "SELECT 1"))
-        await asyncio.sleep(0.1)
-        with pytest.raises(ConcurrentUseError):
-            await value(conn, "SELECT 2")
-        await first
-    assert [type(e.error).__name__ for e in statements.ended()] == ["ConcurrentUseError", "NoneType"]
-
-
-async def test_the_table_has_what_took_most_time_first(server):
-    async with make_pool(server, watch_statements=True, reset="none") as pool:
-        for number in range(3):
-            await run(pool, f"SELECT {number}")
-        server.execute.set(slow(2))
-        await run(pool, "SELECT 'slow', 1")
-        server.execute.set(fail(1064, "near"))
-        with pytest.raises(Exception, match="near"):
-            await run(pool, "SELECT 9")
-        slowest, quick = pool.statements()
-        assert (slowest.digest, slowest.count, slowest.longest) == ("SELECT ?, ...", 1, pytest.approx(2))
-        assert (quick.digest, quick.count, quick.errors, quick.rows) == ("SELECT ?", 4, 1, 3)
-
-
-async def test_the_table_is_bounded_and_loses_no_count(server):
-    async with make_pool(server, watch_statements=True, reset="none") as pool:
-        async with pool.acquire() as conn, conn.cursor() as cursor:
-            for number in range(1000):
-                await cursor.execute(f"SELECT 1 AS c{number}")
-        table = pool.statements()
-        assert len(table) <= 202
-        assert sum(statement.count for statement in table) == 1000
-        assert {statement.digest for statement in table} >= {"", "SELECT ? AS c999"}
-
-
-async def test_nobody_asked_nobody_is_told(server, recorder):
-    async with make_pool(server, observers=[recorder]) as pool:
-        await run(pool, "SELECT 1")
-        assert pool.statements() == []
-        async with pool.acquire() as conn:
-            assert type(conn).__name__ == "PooledConnection"
-
-
-async def test_whoever_comes_later_is_told_until_it_leaves(server, statements, recorder):
-    pool = make_pool(server, reset="none")
-    stop_recorder = pool.observe(recorder)
-    async with pool:
-        await run(pool, "SELECT 1")
-        stop = pool.observe(statements)
-        await run(pool, "SELECT 2")
-        stop()
-        await run(pool, "SELECT 3")
-        stop_recorder()
-        await run(pool, "SELECT 4")
-    assert [event.started.text for event in statements.ended()] == ["SELECT 2"]
-    assert len(recorder.of(events.Acquired)) == 3
-
-
-@pytest.mark.parametrize(
-    ("sql", "args", "sent"),
-    [
-        ("SELECT 1", None, "SELECT 1 /*key='50%25'*/"),
-        ("SELECT 1 ; ", None, "SELECT 1 /*key='50%25'*/"),
-        ("SELECT %s", (1,), "SELECT 1 /*key='50%25'*/"),
-    ],
-)
-async def test_an_observer_may_have_a_comment_sent_along(server, sql, args, sent):
-    server.answer("SELECT 1")
-    async with make_pool(server, observers=[Statements("key='50%25'*/")], reset="none") as pool:
-        await run(pool, sql, args)
-        assert server.statements()[-1] == sent
-
-
-async def test_an_observer_that_fails_on_a_statement_changes_nothing(server, caplog):
-    class Broken(Statements):
-        def on_statement(self, event):
-            raise ZeroDivisionError
-
-    async with make_pool(server, observers=[Broken()]) as pool:
-        assert await borrow(pool) == 1
-    assert "an observer failed" in caplog.text
-
-
-def lines(caplog, event: str) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if getattr(record, "event", None) == event]
-
-
-async def test_a_slow_statement_is_one_line_with_its_digest_and_none_of_its_values(server, caplog):
-    async with make_pool(server, slow_statement=1, reset="none", name="shop") as pool:
-        await run(pool, "SELECT 'quick'")
-        server.execute.set(slow(1.5))
-        await run(pool, "SELECT 'secret', %s", ("secret",))
-    (line,) = lines(caplog, "slow_statement")
-    assert line.levelno == logging.WARNING
-    assert "shop: slow statement, 1.500 s, 1 rows, on connection 1 acquired at " in line.getMessage()
-    assert line.getMessage().endswith("after a wait of 0.000 s: SELECT ?, ...")
-    assert (line.pool, line.connection_id, line.seconds, line.digest) == ("shop", 1, 1.5, "SELECT ?, ...")
-    assert "secret" not in caplog.text
-
-
-async def test_a_slow_acquire_is_one_line_that_says_where(server, caplog):
-    async with make_pool(server, slow_acquire=1, max_size=1, name="shop") as pool:
-        await borrow(pool, 0.5)
-        async with others_hold(pool):
-            waiter = asyncio.create_task(borrow(pool), name="patient")
-            await asyncio.sleep(2.5)
-        await waiter
-    (line,) = lines(caplog, "slow_acquire")
-    assert "shop: slow acquire, task 'patient' waited 2.5" in line.getMessage()
-    assert line.site in line.getMessage()
-    assert "support.py:" in line.site
-
-
-async def test_where_everything_is_slow_the_log_says_so_ten_times_a_second(server, caplog, monkeypatch):
-    seconds = iter([5] * 31 + [6] * 9)
-    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
-    async with make_pool(server, slow_statement=0.001, reset="none") as pool:
-        await borrow(pool)
-        server.execute.set(slow(1))
-        async with pool.acquire() as conn, conn.cursor() as cursor:
-            for _ in range(32):
-                await cursor.execute("SELECT 1")
-    texts = [line.getMessage() for line in lines(caplog, "slow_statement")]
-    assert len(texts) == 11
-    assert texts[-1].endswith("SELECT ? (21 such lines were left out before)")
+async def test_run_transaction_takes_isolation_and_read_only(server):
+    server.answer("UPDATE", error=1213, times=1)
+    async with make_pool(server) as pool:
+        await pool.run_transaction(
+            lambda conn: conn.execute("UPDATE t"), isolation="READ COMMITTED", read_only=True, retries=1
+        )
+        said = [sql for sql in server.statements() if "TRANSACTION" in sql]
+    assert said == ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ ONLY"] * 2

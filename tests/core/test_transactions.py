@@ -8,7 +8,7 @@ import pytest
 from support import borrow, check_whole, connection_id, make_pool, value
 
 from async_mysqlpool import ConfigurationError, PooledConnection, TransactionError
-from async_mysqlpool.testing.fake import FakeDictCursor, FakeError, fail
+from async_mysqlpool.testing.fake import FakeError, fail
 
 
 def said(server) -> list[str]:
@@ -199,8 +199,8 @@ async def test_each_helper_gives_what_it_says(server):
         assert await pool.fetch_all("SELECT people") == [("Ada", 36), ("Bob", 4)]
         assert await pool.fetch_one("SELECT people") == ("Ada", 36)
         assert await pool.fetch_value("SELECT people") == "Ada"
-        assert await pool.fetch_one("SELECT people", cursor_class=FakeDictCursor) == {"name": "Ada", "age": 36}
-        assert await pool.fetch_all("SELECT people WHERE age > %s", (3,), cursor_class=FakeDictCursor)
+        assert await pool.fetch_one("SELECT people", rows=dict) == {"name": "Ada", "age": 36}
+        assert await pool.fetch_all("SELECT people WHERE age > %s", (3,), rows=dict)
         assert list(await pool.fetch_all("SELECT nobody")) == []
         assert await pool.fetch_one("SELECT nobody") is None
         assert await pool.fetch_value("SELECT nobody") is None

@@ -1,6 +1,6 @@
 """Never run, only checked: what an editor and a type checker know of the pool's own interface."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any, assert_type
 
 from async_mysqlpool import (
@@ -88,7 +88,7 @@ async def borrow() -> None:
     async with await pool.acquire() as conn:
         assert_type(conn, PooledConnection)
         conn.discard()
-    closing: Awaitable[None] = conn.close()
+    closing = conn.close()
     await closing
 
 
@@ -99,6 +99,8 @@ async def use(conn: PooledConnection) -> None:
         await cursor.executemany("INSERT INTO t VALUES (%s)", [(1,), (2,)])
         assert_type(cursor.rowcount, int)
         assert_type(cursor.lastrowid, int | None)
+        assert_type(await cursor.fetchall(), Sequence[Any])
+        assert_type((cursor.rownumber, cursor.arraysize), tuple[int | None, int])
         rows = [row async for row in cursor]
         assert_type(rows, list[Any])
     cursor = await conn.cursor(FakeDictCursor)
@@ -107,6 +109,8 @@ async def use(conn: PooledConnection) -> None:
     await conn.commit()
     await conn.rollback()
     await conn.ping()
+    await conn.select_db("other")
+    assert_type(conn.thread_id(), int)
     async with conn.transaction(isolation="READ COMMITTED") as same:
         assert_type(same, PooledConnection)
 
@@ -123,8 +127,7 @@ async def helpers() -> None:
         assert_type(conn, PooledConnection)
     assert_type(await pool.run_transaction(insert, retries=5), int)
     assert_type(await pool.execute("UPDATE t SET x = %s", (1,)), int)
-    assert_type(await pool.fetch_all("SELECT 1", cursor_class=FakeDictCursor), Sequence[Any])
-    assert_type((await pool.fetch_one("SELECT 1"), await pool.fetch_value("SELECT 1")), tuple[Any, Any])
+    await pool.run_transaction(insert, isolation="SERIALIZABLE", read_only=True)
 
 
 async def life() -> None:

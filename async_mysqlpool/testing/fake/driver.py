@@ -34,6 +34,7 @@ class FakeDriver:
     """
 
     name = "fake"
+    cursors = (FakeCursor, FakeStreamCursor)
 
     resets = True
 
