@@ -11,6 +11,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from async_mysqlpool.misuse import refusal
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from types import TracebackType
@@ -33,8 +35,15 @@ class Guarded:
     def __getattr__(self, name: str) -> Any:
         self._connection._held  # noqa: B018  raises when the connection went back
         if name.startswith("_"):
-            raise AttributeError(name)
+            raise AttributeError(f"{name!r}: private parts of the driver's are reached through conn.raw.cursor()")
         return guarded(self._connection, getattr(self._target, name))
+
+    if not TYPE_CHECKING:
+        __enter__ = refusal("a cursor is async: `async with conn.cursor() as cur`")
+        __exit__ = None
+        __iter__ = refusal("it is async: `async for row in cur`, or `for row in await cur.fetchall()`")
+        __copy__ = __deepcopy__ = refusal("what was made from a borrowed connection cannot be copied: make another one")
+        __reduce__ = __reduce_ex__ = refusal("what was made from a borrowed connection cannot be pickled: pickle rows")
 
     async def __aenter__(self) -> Self:
         return self

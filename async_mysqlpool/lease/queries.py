@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_mysqlpool.connection.entry import caller
 from async_mysqlpool.lease import transaction
 from async_mysqlpool.lease.connection import PooledCursor
+from async_mysqlpool.misuse import block
+from async_mysqlpool.remedies import check_function
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
@@ -44,7 +46,8 @@ class Queries(ABC):
         Args:
             cursor_class: one of the driver's cursor classes, such as its ``DictCursor``; None for the default.
         """
-        return _cursor_block(self.acquire(site=caller()), cursor_class)
+        site = caller()
+        return _cursor_block(lambda: self.acquire(site=site), cursor_class)
 
     def transaction(
         self, isolation: Isolation | None = None, read_only: bool = False
@@ -57,7 +60,7 @@ class Queries(ABC):
         """
         return self._transaction(caller(), isolation, read_only)
 
-    @asynccontextmanager
+    @block("async with pool.transaction() as conn")
     async def _transaction(
         self, site: Site, isolation: Isolation | None = None, read_only: bool = False
     ) -> AsyncGenerator[PooledConnection]:
@@ -75,6 +78,7 @@ class Queries(ABC):
             fn: must be safe to run more than once: each run is a transaction of its own.
             retries: how often to try again before the error goes to the caller.
         """
+        check_function(fn, retries)
         site = caller()
         return transaction.run_transaction(lambda: self._transaction(site), fn, retries, self.driver.error_number)
 
@@ -97,20 +101,20 @@ class Queries(ABC):
     async def _one_shot(
         self, site: Site, sql: str, args: Any, cursor_class: Any, result: Callable[[PooledCursor], Awaitable[T]]
     ) -> T:
-        async with _cursor_block(self.acquire(site=site), cursor_class) as cursor:
+        async with _cursor_block(lambda: self.acquire(site=site), cursor_class) as cursor:
             await cursor.execute(sql, args)
             return await result(cursor)
 
 
-@asynccontextmanager
+@block("async with pool.cursor() as cur")
 async def _cursor_block(
-    borrowed: AbstractAsyncContextManager[PooledConnection], cursor_class: Any
+    borrow: Callable[[], AbstractAsyncContextManager[PooledConnection]], cursor_class: Any
 ) -> AsyncGenerator[PooledCursor]:
     """A cursor on a connection of its own; where autocommit is off, COMMIT or ROLLBACK at the end of the block.
 
     There, statements that commit by themselves are none of the block's business.
     """
-    async with borrowed as connection:
+    async with borrow() as connection:
         baseline = connection._held.baseline
         explicit = baseline is not None and not baseline.autocommit
         chosen = () if cursor_class is None else (cursor_class,)
