@@ -138,6 +138,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def compare(session: nox.Session) -> None:
+    """Five pools in six situations on a throwaway server: what the README's table says. `-- left` for one of them."""
+    install(session, "bench")
+    session.run("python", "examples/compare.py", *session.posargs)
+
+
+@nox.session
 def newest(session: nox.Session) -> None:
     """The tests on real servers against the newest release of each driver, pre-releases included."""
     install(session, "test")
