@@ -67,7 +67,7 @@ class ConnectionPool(Guidance, Life, Queries):
     def from_client_options(
         cls, connection: str | Mapping[str, Any], options: Mapping[str, Any] | str, **more: Unpack[Options]
     ) -> Self:
-        """A pool from X DevAPI's two arguments.
+        """A pool from the two arguments of Oracle's ``mysqlx.get_client`` (its X DevAPI).
 
         Args:
             connection: a DSN, or a dict of host, port, user, password, database (or schema).

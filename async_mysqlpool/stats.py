@@ -31,7 +31,7 @@ class Counters:
     closed: dict[str, int] = field(default_factory=dict[str, int])
 
     def copy(self) -> dict[str, Any]:
-        """As they are at this moment, by name."""
+        """All of them by name, as they are at this moment."""
         return asdict(self)
 
 

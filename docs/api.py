@@ -18,8 +18,9 @@ units, and what is raised. Written by `python docs/api.py` from the package itse
 """
 TAIL = """## In frameworks and tests
 
-`async_mysqlpool.integrations`: [frameworks](frameworks.md), workers, [SQLAlchemy](sqlalchemy.md).
-`async_mysqlpool.testing`: [servers, fixtures, a fake driver](testing.md). `async_mysqlpool.compat`: [the pools of others](migration/index.md).
+- `async_mysqlpool.integrations`: [frameworks](frameworks.md), workers, [SQLAlchemy](sqlalchemy.md)
+- `async_mysqlpool.testing`: [servers, fixtures, a fake driver](testing.md)
+- `async_mysqlpool.compat`: [the pools of others](migration/index.md)
 """
 
 

@@ -132,7 +132,7 @@ class PooledDB(ConstructedPool):
         return Pending(self._connection(Borrowing(self._pool)), PooledDedicatedDBConnection.close)
 
     def dedicated_connection(self) -> Pending[PooledDedicatedDBConnection]:
-        """The same."""
+        """A connection, as `connection()` gives it: they differ only where threads share connections."""
         return self.connection()
 
     async def _connection(self, acquire: Awaitable[PooledConnection]) -> PooledDedicatedDBConnection:
