@@ -33,7 +33,7 @@ def start(flavor: Flavor, options: Options, timeout: float) -> Server:
         container = importlib.import_module("testcontainers.core.container")
         client = importlib.import_module("testcontainers.core.docker_client")
     except ImportError as error:
-        raise ServerUnavailable(f"testcontainers is not installed ({error})") from None
+        raise ServerUnavailable(f"pip install 'async-mysqlpool[docker]' ({error})") from None
     if failure := _engine_failure(client.DockerClient):
         raise ServerUnavailable(f"no Docker engine answers ({failure})")
     return DockerServer(container.DockerContainer, flavor, options, timeout)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from async_mysqlpool import ConnectionPool
+from async_mysqlpool import ConnectionPool, PoolClosedError, PoolError
 from async_mysqlpool.integrations.fastapi import Pool, pool_lifespan
 from async_mysqlpool.testing.fake import FakeDriver, FakeServer
 
@@ -58,3 +58,35 @@ async def test_the_pool_comes_at_once_while_endpoints_that_block_have_all_thread
         finally:
             free.set()
             await asyncio.gather(*blocked)
+
+
+def make() -> ConnectionPool:
+    return ConnectionPool(driver=FakeDriver(FakeServer()))
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "words"),
+    [
+        ("mysql://u:hunter2@h", "ConfigurationError", ["is a str", "pool_lifespan(ConnectionPool(dsn))"]),
+        (None, "ConfigurationError", ["is a NoneType", "a function that makes one"]),
+        (lambda: None, "ConfigurationError", ["what the function gave is a NoneType"]),
+        (FakeDriver, "ConfigurationError", ["is a type", "pass a ConnectionPool"]),
+    ],
+)
+async def test_what_is_no_pool_is_refused_at_the_start(source, error, words):
+    with pytest.raises(PoolError) as caught:
+        async with pool_lifespan(source)(FastAPI()):
+            pass
+    assert type(caught.value).__name__ == error
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_an_application_that_starts_twice_needs_a_function():
+    once, often, app = pool_lifespan(make()), pool_lifespan(make), FastAPI()
+    for lifespan in (once, often, often):
+        async with lifespan(app):
+            pass
+    with pytest.raises(PoolClosedError, match=r"pool_lifespan\(lambda: ConnectionPool"):
+        async with once(app):
+            pass

@@ -119,7 +119,7 @@ def test_the_sdist_has_what_its_tests_need(source):
 def test_links_of_the_description_are_whole_where_the_project_has_an_address(source):
     settings = source / "pyproject.toml"
     address = "https://git.example/pool"
-    settings.write_text(settings.read_text().replace("# [project.urls]\n# Source = \"https://...\"",
+    settings.write_text(settings.read_text().replace('# [project.urls]\n# Source = "https://..."',
                                                      f'[project.urls]\nSource = "{address}"'))  # fmt: skip
     done = build(source, ASYNC_MYSQLPOOL_BUILD="pure")
     assert done.returncode == 0, done.stderr
