@@ -9,7 +9,7 @@ that does.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from async_mysqlpool.misuse import refusal
 
@@ -41,9 +41,11 @@ class Guarded:
     if not TYPE_CHECKING:
         __enter__ = refusal("a cursor is async: `async with conn.cursor() as cur`")
         __exit__ = None
-        __iter__ = refusal("it is async: `async for row in cur`, or `for row in await cur.fetchall()`")
         __copy__ = __deepcopy__ = refusal("what was made from a borrowed connection cannot be copied: make another one")
         __reduce__ = __reduce_ex__ = refusal("what was made from a borrowed connection cannot be pickled: pickle rows")
+
+        def __iter__(self) -> NoReturn:  # compiled, it must be a method to count
+            raise TypeError("it is async: `async for row in cur`, or `for row in await cur.fetchall()`")
 
     async def __aenter__(self) -> Self:
         return self
