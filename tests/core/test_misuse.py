@@ -7,6 +7,7 @@ is open, a connection `conn` of it, and a cursor `cur` of that.
 from __future__ import annotations
 
 import ast
+import gc
 import inspect
 import pickle
 import subprocess
@@ -150,6 +151,8 @@ OPTIONS = [
     ("async def hook(c): pass\nP(on_connect=hook(1))", "ConfigurationError", "the function itself"),
     ("async def hook(c): yield\nP(on_connect=hook)", "ConfigurationError", "no yield"),
     ("def hook(c): pass\nawait opened(on_connect=hook)", "ConnectError", "on_connect must be an async function"),
+    ("def hook(c): pass\nawait opened(on_acquire=hook)", "TypeError", "on_acquire must be an async function"),
+    ("P(on_release=[1])", "ConfigurationError", "an async function of one argument"),
     ("await opened(driver='asyncmy', connect_args={'foo': 1})", "ConnectError", "connect_args (foo)", "asyncmy?"),
     # -- X DevAPI's form
     ("ConnectionPool.from_client_options(None, {})", "ConfigurationError", "a DSN or a dict of host"),
@@ -285,6 +288,7 @@ async def test_a_mistake_is_told_with_its_remedy_and_nothing_is_lost(server, pro
         conn.close()
         if isinstance(names.get("c"), type(conn)):
             names["c"].close()
+        gc.collect()  # what a mistake leaves behind ends here, and not in another test
         await check_whole(pool, server)
 
 
