@@ -61,8 +61,8 @@ def pythons() -> list[str]:
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """The package as it lies here, with both drivers, and the dependency groups of pyproject.toml."""
-    session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, *groups))
+    """The package as it lies here, with all drivers, what throwaway servers need, and groups of pyproject.toml."""
+    session.install("-e", ".[all,docker]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 @nox.session(python=pythons())
@@ -85,7 +85,7 @@ def compiled(session: nox.Session) -> None:
     if os.name != "nt" and shutil.which(compiler) is None:
         session.skip(f"nothing is compiled here: there is no C compiler, {compiler} is not installed")
     groups = nox.project.dependency_groups(PROJECT, "test", "build")
-    session.install(".[all]", *groups, env={"ASYNC_MYSQLPOOL_BUILD": "compiled"})
+    session.install(".[all,docker]", *groups, env={"ASYNC_MYSQLPOOL_BUILD": "compiled"})
     # Not the text that lies here: what was installed. The tests fail, too, if that is not the compiled form.
     env = {"PYTHONSAFEPATH": "1", "ASYNC_MYSQLPOOL_PURE": "", "ASYNC_MYSQLPOOL_TESTED": "compiled"}
     session.run("python", "-c", "import async_mysqlpool as p; assert p.compiled, f'{p.__file__} is Python'", env=env)
@@ -158,6 +158,13 @@ def demo(session: nox.Session) -> None:
     """A throwaway server, and the pool at work on it. `nox -s demo -- --help` for the options."""
     install(session)
     session.run("async-mysqlpool", "demo", *session.posargs)
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Five pools in six situations on a throwaway server: what the README's table says. `-- left` for one of them."""
+    install(session, "bench")
+    session.run("python", "examples/compare.py", *session.posargs)
 
 
 @nox.session

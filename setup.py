@@ -11,10 +11,12 @@ says how far to go:
 
 import os
 import platform
+import re
 import runpy
 import sys
 import sysconfig
 import tempfile
+import tomllib
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -45,6 +47,14 @@ def extensions() -> list[Extension]:
     return found
 
 
+def description() -> str:
+    """The README, for PyPI, where links lead nowhere unless they are whole: so they are, if there is a `Source`."""
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = Path("README.md").read_text(encoding="utf-8")
+    source = project.get("urls", {}).get("Source")
+    return re.sub(r"\]\((?!https?://|#)", f"]({source}/blob/main/", text) if source else text
+
+
 class AllOrNothing(build_ext):
     """Compiles every file, or none: half of a hot path is nothing that was tested."""
 
@@ -72,6 +82,8 @@ class HonestWheel(bdist_wheel):
 
 with tempfile.TemporaryDirectory() as fresh:  # what an earlier build left behind must not get into a wheel
     setup(
+        long_description=description(),
+        long_description_content_type="text/markdown",
         ext_modules=extensions(),
         cmdclass={"build_ext": AllOrNothing, "bdist_wheel": HonestWheel},
         options={"build": {"build_base": fresh}, "build_ext": {"parallel": True}},

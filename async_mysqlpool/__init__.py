@@ -6,6 +6,8 @@ The map, in the order in which bytes become a borrow; a file imports only from t
     digest.py       a statement without its values
     stats.py        numbers, leases, and the sentences in errors
     errors.py       every error of the pool
+    remedies.py     what people pass by mistake, and what they meant
+    misuse.py       what is used as something that it is not: says what to write instead
     events.py       what observers are told
     wire/           what went over a connection, from its packets
     drivers/        the seam to the drivers: one file each, no policy; results read past them

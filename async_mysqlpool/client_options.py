@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from async_mysqlpool.errors import ConfigurationError
+from async_mysqlpool.remedies import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,5 +90,8 @@ def read_client(
     translated = read_client_options(options) | dict(more)
     if isinstance(connection, str):
         return connection, translated
+    if not hasattr(connection, "items"):
+        what = shown("", connection)
+        raise ConfigurationError(f"the first argument must be a DSN or a dict of host, user, ..., not {what}")
     named = {"database" if key == "schema" else key: value for key, value in connection.items()}
     return None, named | translated

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from async_mysqlpool import remedies
 from async_mysqlpool.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -335,9 +336,12 @@ _ALIASES = {
     "pool_reset_session": "reset", "pre_ping": "validate_after", "pool_pre_ping": "validate_after",
     "idle_timeout": "max_idle_time", "init_command": 'connect_args={"init_command": ...}', "schema": "database",
 }  # fmt: skip
+_DRIVERS_OWN = {"init_command", "timeout"}  # of those
 
 
 def _unknown(key: str) -> str:
+    if foreign := remedies.FOREIGN_OPTIONS.get(key.lower()):
+        return f"unknown option {key!r}: {foreign}"
     close = difflib.get_close_matches(key, [*_FIELDS, "db"], n=1, cutoff=0.6)
     nearest = _ALIASES.get(key.lower()) or (close[0] if close else None)
     if nearest:
@@ -347,23 +351,30 @@ def _unknown(key: str) -> str:
 
 def _check(key: str, value: object, shown: str | None = None) -> None:
     wanted, fits = _FIELDS[key]
+    remedy = remedies.remedy(key, value)
+    what, advice = shown or remedies.shown(key, value), f": {remedy}" if remedy else ""
     if not fits(value):
-        shown = shown or ("a secret" if key == "password" else repr(value))
-        raise ConfigurationError(f"{key} must be {wanted}, not {shown}")
+        raise ConfigurationError(f"{key} must be {wanted}, not {what}{advice}")
+    if remedy:
+        raise ConfigurationError(f"{key} cannot be {what}{advice}")
 
 
 def _check_together(config: PoolConfig) -> None:
     if config.min_size > config.max_size:
-        raise ConfigurationError(f"min_size={config.min_size} is more than max_size={config.max_size}")
+        raise ConfigurationError(f"min_size={config.min_size} is more than max_size={config.max_size}: raise max_size")
     if config.min_idle > config.max_size:
-        raise ConfigurationError(f"min_idle={config.min_idle} is more than max_size={config.max_size}")
+        raise ConfigurationError(f"min_idle={config.min_idle} is more than max_size={config.max_size}: raise max_size")
     for name, value in cast("Mapping[str, object]", config.session_variables).items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", name):
             raise ConfigurationError(f"session_variables: {name!r} is not the name of a variable")
         if not isinstance(value, (str, int, float, bool, type(None))):
-            raise ConfigurationError(f"session_variables: {name} must be a plain value, not {value!r}")
+            raise ConfigurationError(
+                f"session_variables: {name} must be a plain value, not {remedies.shown(name, value)}"
+            )
     for name in config.connect_args:
         ours = "database" if name == "db" else name
+        if name.lower() in _ALIASES and name not in _DRIVERS_OWN:
+            raise ConfigurationError(f"connect_args: {name!r} is the pool's: pass {_ALIASES[name.lower()]}=... itself")
         if ours in _FIELDS and ours != "collation":  # which some drivers want for their greeting
             raise ConfigurationError(f"connect_args: {name!r} is an option of the pool: pass {ours}=... itself")
 
@@ -379,7 +390,10 @@ def _parse_dsn(dsn: str) -> dict[str, Any]:
     base, _, driver = scheme.partition("+")
     if base not in {"mysql", "mariadb"} or not separator:
         found = f"{scheme}://" if separator and re.fullmatch(r"[a-z0-9+]{1,30}", scheme) else "a text without a scheme"
-        raise ConfigurationError(f"a DSN starts with mysql:// or mysql+asyncmy://, this one is {found}")
+        found = "jdbc:" if scheme.startswith("jdbc:") else found
+        raise ConfigurationError(
+            f"a DSN starts with mysql:// or mysql+asyncmy://, this one is {found}; without one pass host=..., user=..."
+        )
     if _is_spilt(rest):
         raise ConfigurationError(f"the DSN cannot be read: {_ENCODE}")
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from async_mysqlpool.stats import PoolStats
 
 __all__ = [
@@ -27,8 +29,22 @@ __all__ = [
 ]
 
 
+def pickled(error: BaseException) -> tuple[Callable[..., BaseException], tuple[Any, ...], dict[str, Any]]:
+    """For `__reduce__` of an error whose constructor wants something else than `args`."""
+    return _unpickled, (type(error), error.args), error.__dict__
+
+
+def _unpickled(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
+
 class PoolError(Exception):
-    """Base of everything that the pool itself raises."""
+    """Base of everything that the pool itself raises. Can be pickled, so it comes back whole from another process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled(self)
 
 
 class ConfigurationError(PoolError, ValueError):

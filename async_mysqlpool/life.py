@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, cast
 
 from async_mysqlpool import forks
 from async_mysqlpool.capacity import maintenance
+from async_mysqlpool.capacity.acquire import check_timeout
 from async_mysqlpool.capacity.hooked import make_capacity
 from async_mysqlpool.capacity.journal import logger
 from async_mysqlpool.connection.opening import again
 from async_mysqlpool.errors import ForkedPoolError, PoolClosedError, ServerUnavailableError, WrongEventLoopError
+from async_mysqlpool.remedies import check_wait
 from async_mysqlpool.stats import describe_holders
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class Stage(enum.Enum):
     NEW = "not open yet: use `async with pool:` or `await pool.open()`"
     OPEN = "open"
     CLOSING = "closing"
-    CLOSED = "closed"
+    CLOSED = "closed, and stays closed: make another ConnectionPool"
     FORKED = "of the parent process"
 
 
@@ -78,6 +80,8 @@ class Life:
 
         The call that started the pool closes it when it fails or is cancelled; any other leaves it as it is.
         """
+        check_wait(wait)
+        check_timeout(timeout)
         starting = self._life is Stage.NEW
         if starting:
             self._start()
@@ -136,6 +140,7 @@ class Life:
             timeout: seconds to wait for borrowers; then their connections are cut, and the log says who held them. None
                 waits for ever.
         """
+        check_timeout(timeout)
         if self._life is Stage.NEW:
             self._life = Stage.CLOSED
         if self._life in {Stage.CLOSED, Stage.FORKED}:

@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from async_mysqlpool import remedies
 from async_mysqlpool.capacity.acquire import check_timeout
 from async_mysqlpool.capacity.hooked import acquire_class
 from async_mysqlpool.client_options import read_client
@@ -18,11 +19,12 @@ from async_mysqlpool.drivers import load_driver
 from async_mysqlpool.errors import WrongEventLoopError
 from async_mysqlpool.lease.held import owner_of
 from async_mysqlpool.life import Life, Stage
+from async_mysqlpool.misuse import Guidance
 from async_mysqlpool.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Self, Unpack
+    from collections.abc import Awaitable, Callable, Mapping
+    from typing import Never, Self, Unpack
 
     from async_mysqlpool.capacity.acquire import Acquire
     from async_mysqlpool.config import Reset
@@ -40,21 +42,23 @@ class _Default(enum.Enum):
 _DEFAULT = _Default.TIMEOUT
 
 
-class ConnectionPool(Life, View):
+class ConnectionPool(Guidance, Life, View):
     """A pool of connections to one MySQL or MariaDB server.
 
     Args:
-        dsn: ``mysql+driver://user:password@host:port/database?option=value``; None when all options are keywords.
+        dsn: ``mysql+driver://user:password@host:port/database?option=value``; left out when all options are keywords.
         **options: see `async_mysqlpool.config.PoolConfig` for each name, unit and default. They win over the DSN.
 
     Raises:
         ConfigurationError: an unknown option or an impossible value. Nothing is opened by the constructor.
     """
 
-    def __init__(self, dsn: str | None = None, /, **options: Unpack[Options]) -> None:
-        config = build_config(dsn, options)
+    def __init__(self, dsn: str | remedies.Nothing = remedies.NOTHING, /, **options: Unpack[Options]) -> None:
+        text = remedies.checked_dsn(dsn)
+        config = build_config(text, options)
+        remedies.warn_of_milliseconds(config)
         super().__init__(config, load_driver(config.driver))
-        self._scheme = "mariadb" if dsn is not None and dsn.startswith("mariadb") else "mysql"
+        self._scheme = "mariadb" if text is not None and text.startswith("mariadb") else "mysql"
         self._acquire = acquire_class(config)  # decided once: who uses no hook does not pay for one
         self._min_size, self._max_size = config.min_size, config.max_size
 
@@ -62,7 +66,7 @@ class ConnectionPool(Life, View):
     def from_client_options(
         cls, connection: str | Mapping[str, Any], options: Mapping[str, Any] | str, **more: Unpack[Options]
     ) -> Self:
-        """A pool from X DevAPI's two arguments.
+        """A pool from the two arguments of Oracle's ``mysqlx.get_client`` (its X DevAPI).
 
         Args:
             connection: a DSN, or a dict of host, port, user, password, database (or schema).
@@ -74,7 +78,7 @@ class ConnectionPool(Life, View):
             ConfigurationError: as for the constructor.
         """
         dsn, translated = read_client(connection, options, more)
-        return cls(dsn, **cast("Options", translated))
+        return cls(remedies.NOTHING if dsn is None else dsn, **cast("Options", translated))
 
     # -- acquire and release --------------------------------------------------------------------------------------
 
@@ -100,15 +104,15 @@ class ConnectionPool(Life, View):
             check_timeout(timeout)
         return self._acquire(self, timeout, site or caller(1))
 
-    def release(self, connection: PooledConnection) -> None:
-        """Give a connection back. Harmless when it went back before.
+    def release(self, connection: PooledConnection) -> Awaitable[None]:
+        """Give a connection back; may be awaited or not. Harmless when it went back before.
 
         Raises:
             ValueError: it is not a connection of this pool.
         """
         if owner_of(connection) is not self._capacity:
-            raise ValueError(f"{connection!r} was not acquired from pool {self._name}")
-        connection.close()
+            raise ValueError(f"{connection!r} was not acquired from pool {self._name}: release what its acquire() gave")
+        return connection.close()
 
     # -- looking and changing -------------------------------------------------------------------------------------
 
@@ -137,12 +141,13 @@ class ConnectionPool(Life, View):
         """Connections open at most."""
         return self._max_size
 
-    async def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
+    async def resize(self, *unnamed: Never, min_size: int | None = None, max_size: int | None = None) -> None:
         """Change the limits of a running pool. What is too much is closed: idle ones now, borrowed ones on return.
 
         Raises:
             ConfigurationError: impossible sizes; nothing is changed.
         """
+        remedies.refuse_unnamed(unnamed)
         capacity = self._ready()
         low = self._min_size if min_size is None else min_size
         high = self._max_size if max_size is None else max_size

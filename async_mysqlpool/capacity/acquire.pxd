@@ -5,3 +5,7 @@ cdef class Acquire:
     cdef object _pool, _timeout, _site, _connection
     cdef double _checks_end
     cdef public str phase
+
+
+cdef class WatchedAcquire(Acquire):
+    pass

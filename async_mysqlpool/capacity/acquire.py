@@ -7,11 +7,12 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from async_mysqlpool import events
 from async_mysqlpool.capacity.permits import was_served
-from async_mysqlpool.connection.entry import Entry, State
+from async_mysqlpool.connection.entry import Entry, State, site_text
 from async_mysqlpool.errors import (
     AcquireTimeoutError,
     ConfigurationError,
@@ -21,6 +22,7 @@ from async_mysqlpool.errors import (
     QueueFullError,
 )
 from async_mysqlpool.lease.connection import DONE, PooledConnection
+from async_mysqlpool.misuse import not_attribute, resource_warnings_shown, warn_never_awaited
 from async_mysqlpool.stats import describe_holders
 
 if TYPE_CHECKING:
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from async_mysqlpool.capacity.capacity import Capacity
     from async_mysqlpool.stats import Lease, PoolStats
 
-__all__ = ["Acquire", "check_timeout"]
+__all__ = ["Acquire", "WatchedAcquire", "check_timeout", "plain_class"]
 
+NEVER_AWAITED, REFUSED = "not awaited yet", "misused"
 _INSTANT = 0.001  # seconds: too little for a ping; the loop's timers come a little early, too
 
 
@@ -66,12 +69,13 @@ class Acquire:
         self._site = site
         self._connection: PooledConnection | None = None
         self._checks_end = math.inf  # the loop's time; known with the first check
-        self.phase = "queueing"
+        self.phase = NEVER_AWAITED
 
     def __await__(self) -> Generator[Any, None, PooledConnection]:
         return self.__aenter__().__await__()
 
     async def __aenter__(self) -> PooledConnection:
+        self.phase = "queueing"
         capacity = self._pool._ready(borrowing=True)
         loop = capacity.loop
         task = asyncio.current_task(loop)
@@ -94,6 +98,22 @@ class Acquire:
         if self._connection is not None:
             self._connection.close()
         return DONE
+
+    if not TYPE_CHECKING:
+        __exit__ = None
+
+        def __enter__(self) -> NoReturn:
+            self.phase = REFUSED
+            raise TypeError("borrowing is async: `async with pool.acquire() as conn`")
+
+        def __getattr__(self, name: str) -> NoReturn:
+            self.phase = REFUSED
+            not_attribute(
+                name,
+                "pool.acquire()",
+                "it must be awaited to become a connection: `async with pool.acquire() as conn`, or "
+                "`conn = await pool.acquire()`",
+            )
 
     async def _wait(self, capacity: Capacity, task: asyncio.Task[Any] | None, started: float) -> Entry:
         """A connection within the timeout from `started` on (the loop's time), after everybody who came before."""
@@ -122,7 +142,7 @@ class Acquire:
         counters.wait_time += waited
         if entry is None:
             counters.timeouts += 1
-            error = _timed_out(self._pool, capacity, self.phase, waited)
+            error = _timed_out(self._pool, capacity, self.phase, waited, task)
             _tell(capacity, error, started)
             raise error from capacity.connect_error
         return entry
@@ -194,6 +214,26 @@ class Acquire:
                 return entry
             capacity.gone(entry, "broken", keep_permit=True)
         return None
+
+
+class WatchedAcquire(Acquire):
+    """Complains when nobody awaits it, as a coroutine does."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        if self.phase is NEVER_AWAITED:
+            warn_never_awaited(site_text(self._site))
+
+
+def plain_class() -> type[Acquire]:
+    """What `acquire` of a pool that is being made is to return, if it has no hook.
+
+    Compiled, a finalizer costs nothing that can be measured; interpreted, about a hundredth of a borrow: then it is
+    there where somebody looks for such mistakes, that is with ResourceWarnings on, as under pytest or `python -X dev`.
+    """
+    interpreted = isinstance(Acquire.__init__, FunctionType)
+    return Acquire if interpreted and not resource_warnings_shown() else WatchedAcquire
 
 
 async def _answers(capacity: Capacity, entry: Entry, timeout: float, deadline: float | None) -> bool:
@@ -280,6 +320,12 @@ def _is_stuck(entry: Entry, capacity: Capacity) -> bool:
 
 
 def _deadlock(capacity: Capacity, stuck: list[Entry]) -> str:
+    if all(entry.holder is stuck[0].holder for entry in stuck):
+        sites = ", ".join(sorted({site_text(entry.site) for entry in stuck}))
+        return (
+            f"pool {capacity.name}: this task waits for itself: it holds all {len(stuck)} connections, acquired at "
+            f"{sites}. Give one back before asking for another, pass it on, or raise max_size"
+        )
     tasks = "; ".join(
         f"task {entry.holder.get_name()!r} holds one acquired at {entry.site} and waits at "
         f"{capacity.nested[entry.holder]}"
@@ -311,12 +357,16 @@ def _check_queue(pool: Pool, capacity: Capacity, limit: int) -> None:
         )
 
 
-def _timed_out(pool: Pool, capacity: Capacity, phase: str, waited: float) -> AcquireTimeoutError:
+def _timed_out(
+    pool: Pool, capacity: Capacity, phase: str, waited: float, task: asyncio.Task[Any] | None
+) -> AcquireTimeoutError:
     stats, last = pool.stats(), capacity.connect_error
     failed = f"; the last connect failed: {last}" if last else ""
+    mine = sum(entry.state is State.IN_USE and entry.holder is task for entry in capacity.entries)
+    you = f"; {mine} of them by this very task: give that back first, or pass it on" if mine else ""
     return AcquireTimeoutError(
         f"pool {capacity.name}: no connection after {waited:.2f} s of {phase}; {stats}; "
-        f"{describe_holders(pool.leases())}{failed}",
+        f"{describe_holders(pool.leases())}{you}{failed}",
         phase=phase,
         stats=stats,
     )

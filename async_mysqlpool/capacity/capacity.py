@@ -310,6 +310,7 @@ class Capacity(Flow):
     def _recover(self, entry: Entry) -> None:
         if entry.state is State.IN_USE:
             entry.doubt = entry.doubt or "forgotten"
+            self.journal.forgotten(self.lease(entry))
             self.give_back(entry)
 
     # -- changing -------------------------------------------------------------------------------------------------

@@ -11,11 +11,12 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, cast
 
-from async_mysqlpool.capacity.acquire import Acquire, _timed_out
+from async_mysqlpool.capacity.acquire import Acquire, WatchedAcquire, _timed_out, plain_class
 from async_mysqlpool.capacity.capacity import Capacity
 from async_mysqlpool.connection.entry import State
 from async_mysqlpool.errors import PoolDeadlockError, PoolError
 from async_mysqlpool.lease.held import entry_of, has_more
+from async_mysqlpool.remedies import awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,7 +32,7 @@ __all__ = ["acquire_class", "make_capacity"]
 
 def acquire_class(config: PoolConfig) -> type[Acquire]:
     """What the pool's `acquire` returns."""
-    return Acquire if config.on_acquire is None else HookedAcquire
+    return plain_class() if config.on_acquire is None else HookedAcquire
 
 
 def make_capacity(driver: Driver, config: PoolConfig, name: str) -> Capacity:
@@ -68,7 +69,7 @@ class HookedCapacity(Capacity):
         super().give_back(entry)
 
 
-class HookedAcquire(Acquire):
+class HookedAcquire(WatchedAcquire):
     """Hands a connection out when `on_acquire` is done with it, within the same deadline."""
 
     __slots__ = ("_lender", "_limit")
@@ -78,6 +79,7 @@ class HookedAcquire(Acquire):
         self._lender, self._limit = pool, timeout
 
     async def __aenter__(self) -> PooledConnection:
+        self.phase = "queueing"  # it is awaited
         capacity = cast("HookedCapacity", self._lender._ready(borrowing=True))
         task, started = asyncio.current_task(capacity.loop), capacity.loop.time()
         if task in capacity.preparing:
@@ -104,7 +106,7 @@ class HookedAcquire(Acquire):
         hook = cast("Callable[[Any], Awaitable[None]]", capacity.config.on_acquire)
         try:
             async with clock:
-                await hook(connection)
+                await awaitable(hook(connection), "on_acquire")
             _check_usable(capacity, connection, entry)
         except BaseException as exc:
             if not connection.detached:
@@ -114,7 +116,7 @@ class HookedAcquire(Acquire):
                 raise  # the borrower's own end
             if clock.expired():
                 capacity.journal.counters.timeouts += 1
-                raise _timed_out(self._lender, capacity, "on_acquire", capacity.loop.time() - started) from exc
+                raise _timed_out(self._lender, capacity, "on_acquire", capacity.loop.time() - started, task) from exc
             if isinstance(exc, asyncio.CancelledError):
                 raise PoolError(f"pool {capacity.name}: something that on_acquire awaited was cancelled") from exc
             exc.add_note(f"async_mysqlpool: raised by on_acquire of pool {capacity.name}; its connection is discarded")

@@ -13,6 +13,7 @@ from async_mysqlpool.connection.opening import is_to_end
 from async_mysqlpool.errors import ConnectError
 from async_mysqlpool.lease.connection import PooledConnection
 from async_mysqlpool.lease.held import end
+from async_mysqlpool.remedies import awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,7 +50,7 @@ async def run_on_connect(lender: Lender, entry: Entry) -> None:
     if hook is None:
         return
     try:
-        await _call(lender, entry, hook)
+        await _call(lender, entry, hook, "on_connect")
     except (Exception, asyncio.CancelledError) as exc:
         if is_to_end(exc):
             raise
@@ -64,7 +65,7 @@ async def ask_on_release(lender: Lender, entry: Entry) -> str | None:
     if hook is None:
         return None
     try:
-        keep = await _call(lender, entry, hook)
+        keep = await _call(lender, entry, hook, "on_release")
     except (Exception, asyncio.CancelledError) as exc:
         if is_to_end(exc):
             raise
@@ -73,11 +74,11 @@ async def ask_on_release(lender: Lender, entry: Entry) -> str | None:
     return "on_release" if keep is False else lender.unfit(entry)
 
 
-async def _call(lender: Lender, entry: Entry, hook: Callable[[Any], Awaitable[T]]) -> T:
+async def _call(lender: Lender, entry: Entry, hook: Callable[[Any], Awaitable[T]], name: str) -> T:
     """Its answer. Afterwards it cannot use the connection any more."""
     lease = PooledConnection(cast("Owner", lender), entry)
     try:
         async with asyncio.timeout(lender.config.connect_timeout):
-            return await hook(lease)
+            return cast("T", await awaitable(hook(lease), name))
     finally:
         end(lease)

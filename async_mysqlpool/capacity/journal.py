@@ -222,6 +222,15 @@ class Journal:
             )  # fmt: skip
         self.emit(lambda: events.LeftBehind(self.pool, lease.connection_id, what, lease.site, lease.task))
 
+    def forgotten(self, lease: Lease) -> None:
+        """A borrower has dropped a connection without giving it back; each place is logged once."""
+        if (lease.site, "forgotten") not in self._left and len(self._left) < _REMEMBERED:
+            self._left.add((lease.site, "forgotten"))
+            self.say(
+                logging.WARNING, "%s: never given back, and found by the garbage collector: %s; use `async with "
+                "pool.acquire()`", self.pool, lease,
+            )  # fmt: skip
+
     def held_too_long(self, lease: Lease) -> None:
         """A connection is out for longer than `hold_warning`."""
         self.say(

@@ -1,6 +1,7 @@
 """The console script ``async-mysqlpool``.
 
 app.py          its commands and options
+cache.py        the servers that were downloaded: how big they are, and away with them
 demo.py         the demo from start to summary
 walkthrough.py  the demo's first part: X DevAPI's pool, step by step
 load.py         its second part: a coroutine service with more tasks than connections

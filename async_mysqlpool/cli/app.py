@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 import async_mysqlpool
 from async_mysqlpool import PoolError
+from async_mysqlpool.cli import cache
 from async_mysqlpool.cli import demo as demo_module
 from async_mysqlpool.cli.bench.command import bench
 from async_mysqlpool.cli.check.command import check
 from async_mysqlpool.cli.top import top
 from async_mysqlpool.cli.tune.command import tune
 from async_mysqlpool.testing import Server, ServerUnavailable, start_server
+from async_mysqlpool.testing.progress import told_to
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -39,8 +42,18 @@ class Flavor(StrEnum):
     MYSQL = "mysql"
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
 @app.callback()
-def commands() -> None:
+def commands(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """The asyncio connection pool for MySQL and MariaDB."""
 
 
@@ -49,6 +62,9 @@ def version() -> None:
     """Print the version, and whether its hot path is compiled."""
     form = "compiled" if async_mysqlpool.compiled else "pure Python"
     typer.echo(f"{async_mysqlpool.__version__} ({form})")
+
+
+app.command()(cache.cache)
 
 
 @app.command()
@@ -69,7 +85,7 @@ def demo(
             url = dsn or stack.enter_context(_throwaway(console, server)).dsn()
             asyncio.run(demo_module.run(console, url, demo_module.Load(driver, tasks, connections, seconds)))
     except (PoolError, ServerUnavailable) as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from None
 
 
@@ -78,10 +94,13 @@ def _throwaway(console: Console, flavor: Flavor | None) -> Generator[Server]:
     title = {"mariadb": "MariaDB", "mysql": "MySQL"}
     name = title[flavor.value] if flavor else "MariaDB or MySQL"
     if console.is_terminal:
-        with console.status(f"starting a throwaway {name} server (the first time, it may have to be downloaded)"):
+        with (
+            console.status(f"starting a throwaway {name} server") as status,
+            told_to(lambda text: status.update(escape(text))),
+        ):
             server = start_server(flavor.value if flavor else None)
     else:
-        console.print(f"starting a throwaway {name} server")
+        console.print(f"starting a throwaway {name} server (the first time, it may have to be downloaded)")
         server = start_server(flavor.value if flavor else None)
     with server:
         console.print(f"throwaway server: {title[server.flavor]} {server.version} on port {server.port}")

@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.padding import Padding
 
 from async_mysqlpool import AcquireTimeoutError, ConnectionPool
@@ -43,7 +44,7 @@ async def walk_through(console: Console, dsn: str, driver: str | None) -> None:
         except AcquireTimeoutError as error:
             say(f"{type(error).__name__} after queue_timeout:", "yellow")
             for line in _sentences(error):
-                console.print(Padding(line, (0, 0, 0, 16)), style="yellow")
+                console.print(Padding(escape(line), (0, 0, 0, 16)), style="yellow")
         await first.close()
         say("connection 1 is given back; a third one, please ...")
         third = await pool.acquire()

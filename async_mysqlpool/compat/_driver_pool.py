@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import ConfigurationError, ConnectError, ConnectionPool, PooledConnection, errors
-from async_mysqlpool.compat._shared import UNLIMITED, Pending, read_arguments, unused
+from async_mysqlpool.compat._shared import UNLIMITED, Borrowing, Pending, read_arguments, unused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -102,7 +102,7 @@ class Pool:
             PoolClosedError: a RuntimeError; the pool is closing.
             Exception: the driver's own, when a connection had to be opened and could not be.
         """
-        return Pending(self._acquire(self._pool.acquire()), self.release)
+        return Pending(self._acquire(Borrowing(self._pool)), self.release)
 
     async def _acquire(self, acquire: Awaitable[PooledConnection]) -> PooledConnection:
         if self._closing is not None:

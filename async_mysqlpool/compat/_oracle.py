@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from async_mysqlpool import ConfigurationError, errors
 
@@ -40,6 +40,9 @@ class Error(Exception):
         super().__init__(msg if errno == -1 else f"{errno}: {msg}")
         self.msg = msg
         self.errno = errno
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return errors.pickled(self)
 
 
 class InterfaceError(Error):

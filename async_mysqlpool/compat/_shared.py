@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from async_mysqlpool import AcquireTimeoutError, PoolDeadlockError, QueueFullError
+from async_mysqlpool import AcquireTimeoutError, PoolDeadlockError, PooledConnection, QueueFullError
 from async_mysqlpool.config import Options
+from async_mysqlpool.connection.entry import caller
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from types import TracebackType
     from typing import Self
 
     from async_mysqlpool import ConnectionPool
 
-__all__ = ["TAKEN", "UNLIMITED", "ConstructedPool", "Pending", "is_exhausted", "read_arguments", "unused"]
+__all__ = ["TAKEN", "UNLIMITED", "Borrowing", "ConstructedPool", "Pending", "is_exhausted", "read_arguments", "unused"]
 
 T = TypeVar("T")
 
@@ -78,6 +79,17 @@ def unused(pool: ConnectionPool) -> int:
     """Connections that nobody holds: the idle ones, and those that are being made clean."""
     stats = pool.stats()
     return stats.idle + stats.cleaning
+
+
+class Borrowing(Awaitable[PooledConnection]):
+    """Borrows from `pool` when it is awaited, on behalf of who called before; nothing is asked for until then."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._site = caller()
+
+    def __await__(self) -> Generator[Any, Any, PooledConnection]:
+        return self._pool.acquire(site=self._site).__await__()
 
 
 class Pending(Coroutine[Any, Any, T]):

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 from async_mysqlpool import ConnectionPool, ConnectionReleasedError, PooledConnection, PooledCursor, PoolError
 from async_mysqlpool.compat._shared import (
     UNLIMITED,
+    Borrowing,
     ClosedAtEnd,
     ConstructedPool,
     Pending,
@@ -128,10 +129,10 @@ class PooledDB(ConstructedPool):
             AcquireTimeoutError: `blocking`, but none came within `queue_timeout`.
             ConnectError: a connection had to be opened, and could not be.
         """
-        return Pending(self._connection(self._pool.acquire()), PooledDedicatedDBConnection.close)
+        return Pending(self._connection(Borrowing(self._pool)), PooledDedicatedDBConnection.close)
 
     def dedicated_connection(self) -> Pending[PooledDedicatedDBConnection]:
-        """The same."""
+        """A connection, as `connection()` gives it: they differ only where threads share connections."""
         return self.connection()
 
     async def _connection(self, acquire: Awaitable[PooledConnection]) -> PooledDedicatedDBConnection:

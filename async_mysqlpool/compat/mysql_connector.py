@@ -22,7 +22,15 @@ from async_mysqlpool.compat._oracle import (
     ProgrammingError,
     translated,
 )
-from async_mysqlpool.compat._shared import TAKEN, ClosedAtEnd, ConstructedPool, Pending, is_exhausted, read_arguments
+from async_mysqlpool.compat._shared import (
+    TAKEN,
+    Borrowing,
+    ClosedAtEnd,
+    ConstructedPool,
+    Pending,
+    is_exhausted,
+    read_arguments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -164,7 +172,7 @@ class MySQLConnectionPool(ConstructedPool):
             InterfaceError: the server cannot be reached, or refuses.
         """
         pool = self._pool
-        return Pending(self._get_connection(pool, pool.acquire()), PooledMySQLConnection.close)
+        return Pending(self._get_connection(pool, Borrowing(pool)), PooledMySQLConnection.close)
 
     async def _get_connection(
         self, pool: ConnectionPool, acquire: Awaitable[PooledConnection]

@@ -14,7 +14,7 @@ from async_mysqlpool import (
     ServerUnavailableError,
 )
 from async_mysqlpool import ConnectionPool as OurPool
-from async_mysqlpool.compat._shared import TAKEN, UNLIMITED, ConstructedPool, read_arguments, unused
+from async_mysqlpool.compat._shared import TAKEN, UNLIMITED, Borrowing, ConstructedPool, read_arguments, unused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Mapping
@@ -98,7 +98,7 @@ class ConnectionPool(ConstructedPool):
             RuntimeError: the pool is closed.
             Exception: the driver's own, when the server refuses the account or the database.
         """
-        return self._fetch(self._pool.acquire(), auto_manage, () if cursor_type is None else (cursor_type,))
+        return self._fetch(Borrowing(self._pool), auto_manage, () if cursor_type is None else (cursor_type,))
 
     @asynccontextmanager
     async def _fetch(

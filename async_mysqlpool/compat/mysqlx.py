@@ -19,7 +19,7 @@ from async_mysqlpool import (
 )
 from async_mysqlpool.compat import _oracle as errors
 from async_mysqlpool.compat._oracle import InterfaceError, OptionError, PoolError, ProgrammingError, translated
-from async_mysqlpool.compat._shared import TAKEN, ClosedAtEnd, ConstructedPool, Pending, read_arguments
+from async_mysqlpool.compat._shared import TAKEN, Borrowing, ClosedAtEnd, ConstructedPool, Pending, read_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -96,7 +96,7 @@ class Client(ConstructedPool):
                 client is closed.
             InterfaceError: the server refuses this account, schema or option.
         """
-        return Pending(self._session(self._pool.acquire()), Session.close)
+        return Pending(self._session(Borrowing(self._pool)), Session.close)
 
     async def _session(self, acquire: Awaitable[PooledConnection]) -> Session:
         try:

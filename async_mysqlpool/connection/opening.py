@@ -352,6 +352,10 @@ class Connector:
         advice = _tls_advice(exc)
         if not advice and (isinstance(exc, (OSError, EOFError)) or is_unavailable(number)):
             return ServerUnavailableError(f"cannot connect as {where}: {_reason(exc)}")
+        if isinstance(exc, TypeError) and config.connect_args:
+            advice = (
+                f"; is everything in connect_args ({', '.join(config.connect_args)}) an option of {self._driver.name}?"
+            )
         return ConnectError(f"cannot connect as {where}: {_reason(exc)}{advice}")
 
 

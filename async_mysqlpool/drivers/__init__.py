@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
 from async_mysqlpool.drivers.public import PublicDriver
 from async_mysqlpool.errors import ConfigurationError
+from async_mysqlpool.remedies import OTHER_DRIVERS
 
 __all__ = ["ConnectParams", "Connected", "Driver", "installed", "load_driver"]
 
@@ -67,7 +68,8 @@ def load_driver(driver: str | Driver | None) -> Driver:
     if not isinstance(driver, str):
         return driver
     if driver not in _DRIVERS:
-        raise ConfigurationError(f"unknown driver {driver!r}: known are {', '.join(_DRIVERS)}")
+        why = OTHER_DRIVERS.get(driver.lower(), f"known are {', '.join(_DRIVERS)}")
+        raise ConfigurationError(f"unknown driver {driver!r}: {why}")
     known = _DRIVERS[driver]
     if not _is_installed(known.module):
         raise ConfigurationError(f"the driver {driver!r} is not installed: pip install '{known.requirement}'")

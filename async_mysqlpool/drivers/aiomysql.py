@@ -171,7 +171,7 @@ class AiomysqlReader(StatementReader):
             cursor._fields = shape.names
 
     def close(self, cursor: Any) -> None:
-        """As its own `close` leaves it."""
+        """Leave the cursor in the state in which the driver's own `close` leaves it."""
         cursor._connection = None
 
 

@@ -63,7 +63,7 @@ class Connected(Protocol):
 
     @property
     def own_due(self) -> int:
-        """The same of the pool's own."""
+        """Commands of the pool's own whose replies are not complete."""
         ...
 
     @property
@@ -83,7 +83,7 @@ class Connected(Protocol):
 
     @property
     def in_transaction(self) -> bool:
-        """As the server said last."""
+        """Whether a transaction is open, by the server's last word."""
         ...
 
     @property

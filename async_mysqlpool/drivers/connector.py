@@ -185,7 +185,7 @@ class ConnectorDriver(TransportDriver):
             raw.converter.set_unicode(raw._use_unicode)
 
     def encoding(self, raw: Any) -> str:
-        """As the driver encodes statements."""
+        """The one in which the driver encodes statements."""
         return str(raw.python_charset)
 
     def capabilities(self, raw: Any) -> int:
@@ -201,7 +201,7 @@ class ConnectorDriver(TransportDriver):
         return b"\x00\x01" if raw._client_flags & ClientFlag.CLIENT_QUERY_ATTRIBUTES else b""
 
     def transport(self, raw: Any) -> asyncio.Transport | None:
-        """As above."""
+        """Its connection to the server; None where it has none any more."""
         socket = raw._socket
         return None if socket is None or socket._writer is None else socket._writer.transport
 

@@ -103,42 +103,42 @@ class PublicDriver:
         return rows
 
     def new_cursor(self, raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """As the driver gives it."""
+        """A cursor, or what has to be awaited for one, from the driver's own `cursor()`."""
         return raw.cursor(*args, **kwargs)
 
     def listen(self, raw: Any, harmless: object) -> None:
-        """Nothing is listened to."""
+        """What goes over the connection is not listened to: None."""
         return
 
     def is_heard(self, raw: Any, wire: object) -> bool:
-        """Nor is what it does by itself."""
+        """Whether the driver still talks through what is listened to: nothing is, so nothing is missed."""
         return True
 
     def reader(self, raw: Any, wire: object, shapes: object) -> None:
-        """The driver reads everything."""
+        """Results are never read past this driver: None."""
         return
 
     def encode(self, raw: Any, commands: object) -> bytes:
-        """Nothing is sent past the driver."""
+        """The bytes of commands that are sent past the driver: none are."""
         return b""
 
     def encoding(self, raw: Any) -> str:
-        """Nor is anything encoded for it."""
+        """Of statements that are sent past the driver: none are, so any will do."""
         return "utf-8"
 
     def snapshot(self, raw: Any) -> None:
-        """What the driver remembers is not looked at."""
+        """The settings of the driver's object: not looked at, because it is used once."""
         return
 
     def restore(self, raw: Any, snapshot: Any, settings: bool) -> None:
         """The connection is not used again."""
 
     def is_dead(self, raw: Any) -> bool:
-        """Not known before somebody tries."""
+        """Whether the connection has ended: False, because that is not known before somebody uses it."""
         return False
 
     def has_unread(self, raw: Any) -> bool:
-        """Not known; as above."""
+        """Whether a reply is not read to its end: False, because that is not known."""
         return False
 
     def local_port(self, raw: Any) -> int | None:

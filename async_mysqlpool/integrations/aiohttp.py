@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from async_mysqlpool import ConnectionPool
+from async_mysqlpool.integrations.extras import needs
 from async_mysqlpool.integrations.failures import FAILURES, STATUS, explain
 from async_mysqlpool.integrations.pools import find_pool, is_ready, open_pools
+
+with needs("aiohttp"):
+    from aiohttp import web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -14,12 +14,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends
-from fastapi import __version__ as _version
-from fastapi.requests import HTTPConnection
-
 from async_mysqlpool import ConnectionPool, PooledConnection
 from async_mysqlpool.connection.entry import Site
+from async_mysqlpool.integrations.extras import needs
+from async_mysqlpool.lease.transaction import Isolation
+
+with needs("fastapi"):
+    from fastapi import Depends
+    from fastapi import __version__ as _version
+    from fastapi.requests import HTTPConnection
+
 from async_mysqlpool.integrations.starlette import (
     StreamingResponse,
     exception_handlers,
@@ -27,7 +31,6 @@ from async_mysqlpool.integrations.starlette import (
     health_routes,
     pool_lifespan,
 )
-from async_mysqlpool.lease.transaction import Isolation
 
 __all__ = [
     "Connection",
@@ -58,8 +61,8 @@ class GetPool:
 
     name: str | None = None
 
-    def __call__(self, connection: HTTPConnection) -> ConnectionPool:
-        """Called by FastAPI."""
+    async def __call__(self, connection: HTTPConnection) -> ConnectionPool:
+        """Called by FastAPI; async, or it would queue for a thread, behind endpoints that block."""
         return get_pool(connection, self.name)
 
 

@@ -4,13 +4,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request, Response, get
-from litestar.di import Provide
-from litestar.types import ControllerRouterHandler, Scope
-
 from async_mysqlpool import ConnectionPool, PooledConnection
+from async_mysqlpool.integrations.extras import needs
 from async_mysqlpool.integrations.failures import FAILURES, STATUS, explain
 from async_mysqlpool.integrations.pools import PoolSource, find_pool, is_ready, open_pools
+
+with needs("litestar"):
+    from litestar import Litestar, Request, Response, get
+    from litestar.di import Provide
+    from litestar.types import ControllerRouterHandler, Scope
 
 __all__ = ["connection", "exception_handlers", "get_pool", "health_handlers", "pool_lifespan", "transaction"]
 

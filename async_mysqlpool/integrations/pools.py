@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from async_mysqlpool import ConfigurationError, ConnectionPool
+from async_mysqlpool import ConfigurationError, ConnectionPool, PoolClosedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -38,7 +38,7 @@ async def open_pools(
     """
     pools: dict[str, ConnectionPool] = {}
     for source in sources:
-        pool = source if isinstance(source, ConnectionPool) else source()
+        pool = _pool_of(source)
         if pool.name in pools:
             raise ConfigurationError(f"two pools are called {pool.name!r}: give each a name of its own with name=...")
         pools[pool.name] = pool
@@ -50,6 +50,22 @@ async def open_pools(
         yield pools
     finally:
         await asyncio.gather(*(pool.close(drain_timeout) for pool in pools.values()))
+
+
+def _pool_of(source: object) -> ConnectionPool:
+    pool = source() if callable(source) and not isinstance(source, type) else source
+    if not isinstance(pool, ConnectionPool):
+        what = "this" if pool is source else "what the function gave"
+        raise ConfigurationError(
+            f"pass a ConnectionPool, or a function that makes one: {what} is a {type(pool).__name__}; for a DSN "
+            "pool_lifespan(ConnectionPool(dsn))"
+        )
+    if pool.closed:
+        raise PoolClosedError(
+            f"pool {pool.name} was closed when the application stopped before; where it starts several times in a "
+            "process, pass a function that makes a pool each time: pool_lifespan(lambda: ConnectionPool(...))"
+        )
+    return pool
 
 
 def find_pool(pools: Mapping[str, ConnectionPool] | None, name: str | None) -> ConnectionPool:

@@ -13,23 +13,25 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy
-from sqlalchemy import URL, Connection, event
-from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
-from sqlalchemy.dialects.mysql.asyncmy import MySQLDialect_asyncmy
-from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
-from sqlalchemy.dialects.mysql.mysqldb import MySQLExecutionContext_mysqldb
-from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
-from sqlalchemy.ext.asyncio import create_async_engine as _create_async_engine
-from sqlalchemy.pool import NullPool
-
 from async_mysqlpool import ConfigurationError
 from async_mysqlpool.connection.baseline import resets_all
 from async_mysqlpool.connection.entry import Site
 from async_mysqlpool.drivers.base import is_disconnect
 from async_mysqlpool.errors import PoolClosedError
+from async_mysqlpool.integrations.extras import needs
 from async_mysqlpool.lease.held import entry_of, has_more
+
+with needs("sqlalchemy"):
+    import sqlalchemy
+    from sqlalchemy import URL, Connection, event
+    from sqlalchemy.dialects import registry
+    from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
+    from sqlalchemy.dialects.mysql.asyncmy import MySQLDialect_asyncmy
+    from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
+    from sqlalchemy.dialects.mysql.mysqldb import MySQLExecutionContext_mysqldb
+    from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
+    from sqlalchemy.ext.asyncio import create_async_engine as _create_async_engine
+    from sqlalchemy.pool import NullPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,14 +10,16 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from starlette import responses
-from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
-from starlette.websockets import WebSocket
-
+from async_mysqlpool.integrations.extras import needs
 from async_mysqlpool.integrations.failures import FAILURES, STATUS, explain
 from async_mysqlpool.integrations.pools import find_pool, is_ready, open_pools
+
+with needs("starlette"):
+    from starlette import responses
+    from starlette.requests import HTTPConnection, Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import BaseRoute, Route
+    from starlette.websockets import WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping

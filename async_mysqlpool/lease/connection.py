@@ -15,6 +15,8 @@ from async_mysqlpool.lease.guard import Guarded, guarded
 from async_mysqlpool.lease.held import Held
 from async_mysqlpool.lease.statements import Here
 from async_mysqlpool.lease.transaction import refuse_in_block, transaction
+from async_mysqlpool.misuse import refusal
+from async_mysqlpool.remedies import check_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Generator, Iterator, Sequence
@@ -64,6 +66,8 @@ class PooledConnection(Held):
         return PooledCursor(self, target or self._new_cursor(entry, args, kwargs))
 
     def _new_cursor(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args or kwargs:
+            check_cursor(self._owner.driver.name, args, kwargs)
         try:
             return self._owner.driver.new_cursor(entry.raw, args, kwargs)
         except Exception as exc:  # some drivers look whether the connection is still there
@@ -89,7 +93,12 @@ class PooledConnection(Held):
 
     async def ping(self, reconnect: bool = False) -> None:
         """Ask the server for a sign of life. Never reconnects: that would be another session."""
-        await self._run(self._owner.driver.ping(self._held.raw))
+        try:
+            await self._run(self._owner.driver.ping(self._held.raw))
+        except Exception as exc:
+            if reconnect and self.closed:
+                exc.add_note("async_mysqlpool: a borrowed connection never reconnects: leave its block, borrow another")
+            raise
 
     execute = statements.execute
     execute_many = statements.execute_many
@@ -141,6 +150,10 @@ class PooledConnection(Held):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    if not TYPE_CHECKING:
+        __enter__ = refusal("a connection is async: `async with pool.acquire() as conn`")
+        __exit__ = None
 
     def __copy__(self) -> NoReturn:
         raise TypeError("a borrowed connection cannot be copied: each one is given back once. Acquire another one")

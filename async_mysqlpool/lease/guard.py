@@ -9,7 +9,9 @@ that does.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from async_mysqlpool.misuse import refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -39,6 +41,14 @@ class Guarded:
                     f"{name!r}: private parts of the driver's object are reached through .raw of connection and cursor"
                 )
             return guarded(self._connection, getattr(self._target, name))
+
+        __enter__ = refusal("a cursor is async: `async with conn.cursor() as cur`")
+        __exit__ = None
+        __copy__ = __deepcopy__ = refusal("what was made from a borrowed connection cannot be copied: make another one")
+        __reduce__ = __reduce_ex__ = refusal("what was made from a borrowed connection cannot be pickled: pickle rows")
+
+        def __iter__(self) -> NoReturn:  # compiled, it must be a method to count
+            raise TypeError("it is async: `async for row in cur`, or `for row in await cur.fetchall()`")
 
     async def __aenter__(self) -> Self:
         return self

@@ -86,8 +86,8 @@ class Held:
         """
         if self._entry is None:
             raise ConnectionReleasedError(
-                f"this connection was given back to the pool (it was acquired at {self._site}): pass the pool, not "
-                "the connection, to whatever runs later"
+                f"this connection was given back to the pool (it was acquired at {self._site}): read rows and "
+                "lastrowid in the block that borrows it; and pass the pool, not the connection, to whatever runs later"
             )
         return self._entry
 

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_mysqlpool.connection.entry import caller
 from async_mysqlpool.lease import statements, transaction
+from async_mysqlpool.misuse import block
+from async_mysqlpool.remedies import check_function
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -60,7 +61,7 @@ class Queries(ABC):
         """
         return self._transaction(caller(), isolation, read_only)
 
-    @asynccontextmanager
+    @block("async with pool.transaction() as conn")
     async def _transaction(
         self, site: Site, isolation: Isolation | None = None, read_only: bool = False
     ) -> AsyncGenerator[PooledConnection]:
@@ -82,6 +83,7 @@ class Queries(ABC):
             isolation: as for `transaction`.
             read_only: as for `transaction`.
         """
+        check_function(fn, retries)
         begin = partial(self._transaction, caller(), isolation, read_only)
         return transaction.run_transaction(begin, fn, retries, self.driver.error_number)
 
@@ -95,7 +97,7 @@ class Queries(ABC):
     def _lend(self) -> Borrowed:
         """A connection for one statement."""
         site = caller()
-        return Borrowed(self.acquire(site=site), self._capacity, site)
+        return Borrowed(lambda: self.acquire(site=site), self._capacity, site)
 
 
 class Borrowed:
@@ -106,8 +108,10 @@ class Borrowed:
 
     own = True
 
-    def __init__(self, borrowed: AbstractAsyncContextManager[PooledConnection], owner: object, site: Site) -> None:
-        self._borrowed = borrowed
+    def __init__(
+        self, borrow: Callable[[], AbstractAsyncContextManager[PooledConnection]], owner: object, site: Site
+    ) -> None:
+        self._borrow = borrow  # when the block begins: it may never do
         self._owner = owner
         self._site = site
         self._ending: AbstractAsyncContextManager[None] | None = None
@@ -115,6 +119,7 @@ class Borrowed:
     async def __aenter__(self) -> PooledConnection:
         if transaction.inside:  # there are tasks in a transaction; perhaps this is one
             transaction.warn_inside(self._owner, self._site)
+        self._borrowed = self._borrow()
         connection = await self._borrowed.__aenter__()
         baseline = connection._held.baseline
         if baseline is not None and not baseline.autocommit:
@@ -133,7 +138,7 @@ class Borrowed:
             await self._borrowed.__aexit__(kind, exc, traceback)
 
 
-@asynccontextmanager
+@block("async with pool.cursor() as cur")
 async def _cursor_block(borrowed: Borrowed, cursor_class: Any) -> AsyncGenerator[PooledCursor]:
     chosen = () if cursor_class is None else (cursor_class,)
     async with borrowed as connection, connection.cursor(*chosen) as cursor:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from async_mysqlpool.drivers.base import is_server_error
 from async_mysqlpool.errors import ConfigurationError, TransactionError
+from async_mysqlpool.misuse import block
+from async_mysqlpool.remedies import awaitable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -160,7 +162,7 @@ def refuse_in_block(entry: Entry, what: str) -> None:
         )
 
 
-@asynccontextmanager
+@block("async with conn.transaction()")
 async def transaction(connection: C, isolation: Isolation | None = None, read_only: bool = False) -> AsyncGenerator[C]:
     """BEGIN, the block, then COMMIT; ROLLBACK when the block raises. In such a block: a savepoint.
 
@@ -226,10 +228,11 @@ def warn_inside(owner: object, site: Site) -> None:
     warnings.warn_explicit(message, RuntimeWarning, file, int(line), registry=_warned)
 
 
-def _level(isolation: str) -> str:
-    level = isolation.replace("_", " ").upper()
+def _level(isolation: object) -> str:
+    level = re.sub("[_-]", " ", isolation).upper() if isinstance(isolation, str) else ""
     if level not in _LEVELS:
-        raise ConfigurationError(f"isolation must be one of {', '.join(_LEVELS)}, not {isolation!r}")
+        advice = ": that is read_only=True" if isolation is True or level == "READ ONLY" else ""
+        raise ConfigurationError(f"isolation must be one of {', '.join(_LEVELS)}, not {isolation!r}{advice}")
     return level
 
 
@@ -340,7 +343,7 @@ async def run_transaction(
     while True:
         try:
             async with begin() as connection:
-                return await fn(connection)
+                return cast("T", await awaitable(fn(connection), "run_transaction: the function"))
         except Exception as exc:
             if error_number(exc) not in _RETRYABLE or attempt > retries:
                 if attempt > 1:

@@ -12,7 +12,7 @@ external.py  the server named by ASYNC_MYSQLPOOL_DSN
 process.py   a server that is a local process      (local.py: any such process, datadir.py: its data,
                                                     greeting.py: is it ready)
 docker.py    a server in a container
-packages.py  programs unpacked from Debian packages (cache.py: where to)
+packages.py  programs unpacked from Debian packages (cache.py: where to, progress.py: how far it has got)
 """
 
 from .server import Server, ServerStartError, ServerUnavailable, start_server

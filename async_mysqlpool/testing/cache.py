@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["build_once", "cache_folder"]
+__all__ = ["build_once", "cache_folder", "clear", "contents"]
 
 
 def cache_folder() -> Path:
@@ -36,6 +36,29 @@ def _private_folder(folder: Path) -> Path:
     if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise PermissionError(f"{folder} is not ours alone: set XDG_CACHE_HOME to a folder of your own")
     return folder
+
+
+def contents() -> dict[str, int]:
+    """What lies in the cache: the name of each folder, such as ``packages/mariadb``, and its bytes on the disk."""
+    root = cache_folder()
+    folders = sorted(path for path in root.glob("*/*") if path.is_dir())
+    return {str(path.relative_to(root)): sum(map(_on_disk, path.rglob("*"))) for path in folders}
+
+
+def _on_disk(path: Path) -> int:
+    try:
+        return path.lstat().st_blocks * 512
+    except OSError:  # somebody has removed it
+        return 0
+
+
+def clear() -> None:
+    """Remove all of it, waiting for who builds something just now. Servers that run from it must be gone."""
+    for name in contents():
+        final = cache_folder() / name
+        with final.with_name(f"{final.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.rmtree(final, ignore_errors=True)
 
 
 def build_once(name: str, build: Callable[[Path], None]) -> Path:

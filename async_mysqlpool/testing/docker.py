@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .datadir import flags
 from .greeting import Flavor, wait_for_greeting
 from .local import free_port
+from .progress import tell
 from .server import Options, Server, ServerStartError, ServerUnavailable
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def start(flavor: Flavor, options: Options, timeout: float) -> Server:
         container = importlib.import_module("testcontainers.core.container")
         client = importlib.import_module("testcontainers.core.docker_client")
     except ImportError as error:
-        raise ServerUnavailable(f"testcontainers is not installed ({error})") from None
+        raise ServerUnavailable(f"pip install 'async-mysqlpool[docker]' ({error})") from None
     if failure := _engine_failure(client.DockerClient):
         raise ServerUnavailable(f"no Docker engine answers ({failure})")
     return DockerServer(container.DockerContainer, flavor, options, timeout)
@@ -79,7 +80,11 @@ class DockerServer(Server):
         self._container.with_command(flags({**_defaults(flavor), **options}))
         atexit.register(self.close)
         try:
-            self._container.start()
+            tell(f"starting a container of {_IMAGES[flavor]}, which is pulled the first time")
+            try:
+                self._container.start()
+            finally:
+                tell("")
             host = self._container.get_container_host_ip()
             self.host = "127.0.0.1" if host == "localhost" else host
             self.port = int(self._container.get_exposed_port(_PORT))

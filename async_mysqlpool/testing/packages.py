@@ -1,7 +1,7 @@
 """Programs from Debian packages, unpacked into the cache folder: nothing gets installed, nobody needs root.
 
 Its libraries come along, down to the C library and the program loader, so that it runs on older systems, too.
-Remove the folder `packages` in the cache to get newer packages.
+`async-mysqlpool cache --clear` removes them; what comes next time is newer.
 """
 
 # ruff: noqa: S603 - every command here is ours, and none goes through a shell
@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from .cache import build_once
 from .datadir import Installation
 from .greeting import Flavor, identify
 from .process import ProcessServer
+from .progress import tell
 from .server import Options, Server, ServerUnavailable
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = ["Name", "Unpacked", "fetch", "start", "unpack"]
 Name = Literal["mariadb", "mysql", "mysql-router", "haproxy", "prometheus"]
 """What can be had; each has a folder of that name in the cache."""
 
+_TICK = 0.3  # seconds
 _log = logging.getLogger(__name__)
 
 _PACKAGE: dict[Name, str] = {"mariadb": "mariadb-server-core", "mysql": "mysql-server-core"}
@@ -120,12 +122,14 @@ def _build(name: Name, folder: Path) -> None:
         apt = _Apt(folder / "apt", sources)
         try:
             archives = apt.download(_PACKAGE.get(name, name))
+            tell(f"unpacking {name}")
             with ThreadPoolExecutor(os.cpu_count()) as workers:
                 list(workers.map(partial(_unpack, folder), archives))
             return
         except ServerUnavailable as error:
             reasons.append(str(error))
         finally:
+            tell("")
             shutil.rmtree(folder / "apt", ignore_errors=True)
     raise ServerUnavailable("; ".join(reasons) or f"no key to verify Debian's packages with ({_KEYRINGS[0]})")
 
@@ -181,12 +185,24 @@ class _Apt:
         (self.folder / "status").write_text("".join(_STATUS.format(one, architecture) for one in _UNWANTED))
         where = "the machine's own sources" if self.sources is None else self.sources.strip()
         _log.info("fetching %s and its libraries from %s", prefix, where)
+        tell(f"looking for {prefix} in {where}")
         complaints = self._run("apt-get", "update", check=False)
         newest = self._newest(prefix)
         if newest is None:
             raise ServerUnavailable(f"no package {prefix} in {where} ({_last_lines(complaints)})")
-        self._run("apt-get", "install", "--download-only", "--yes", newest)
+        install = ("install", "--download-only", "--yes", newest)
+        sizes = re.findall(r"^'\S+' \S+ (\d+) ", self._run("apt-get", "--print-uris", *install), re.MULTILINE)
+        self._download(newest, install, sum(map(int, sizes)))
         return sorted((self.folder / "cache/archives").glob("*.deb"))
+
+    def _download(self, name: str, install: tuple[str, ...], total: int) -> None:
+        with ThreadPoolExecutor(1) as worker:
+            running = worker.submit(self._run, "apt-get", *install)
+            while not running.done():
+                files = list((self.folder / "cache/archives").glob("**/*.deb"))
+                tell(f"downloading {name} and its libraries", sum(map(_size, files)), total)
+                wait([running], timeout=_TICK)
+        running.result()
 
     def _newest(self, prefix: str) -> str | None:
         """Debian's package has no version in its name; older Debians' and Ubuntu's have."""
@@ -222,6 +238,13 @@ class _Apt:
             names = ("SourceParts", "Preferences", "PreferencesParts")
             settings |= {f"Dir::Etc::{name}": "/dev/null" for name in names}
         return settings
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # it was renamed, being complete
+        return 0
 
 
 def _run(command: list[str], *, check: bool = True) -> str:

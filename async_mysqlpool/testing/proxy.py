@@ -65,7 +65,7 @@ class Passage:
         return data
 
     def to_client(self, data: bytes) -> bytes:
-        """As above, the other way."""
+        """What goes on of what the server said; it may hold something back until there is more."""
         return data
 
 

@@ -4,6 +4,7 @@ Loaded only where it is asked for, in the top-level ``conftest.py``:
 
     pytest_plugins = ["async_mysqlpool.testing.pytest_plugin"]
 
+    @pytest.mark.asyncio  # not needed with asyncio_mode = "auto"
     async def test_users(mysql_transaction):
         async with mysql_transaction.cursor() as cursor:
             await cursor.execute("INSERT INTO users (name) VALUES ('Ada')")  # rolled back after the test

@@ -129,7 +129,7 @@ _SOURCES = {
 
 _ADVICE = (
     "Do one of these: set ASYNC_MYSQLPOOL_DSN=mysql://user:password@host:port/database, "
-    "install MariaDB or MySQL, or install testcontainers and start Docker."
+    "install MariaDB or MySQL, or start Docker and pip install 'async-mysqlpool[docker]'."
 )
 
 

@@ -90,7 +90,7 @@ class Outgoing:
 
     @property
     def in_transaction(self) -> bool:
-        """As the server said with the last OK or EOF packet."""
+        """Whether a transaction is open: the last OK or EOF packet of the server has said so."""
         return bool(self.status & p.SERVER_STATUS_IN_TRANS)
 
     def begin(self) -> None:

@@ -16,7 +16,7 @@ class Unseen:
     in_step = touched = stirred = moved = changed = unheard = unsafe = True
 
     def begin(self) -> None:
-        """Nothing is counted, so nothing begins."""
+        """A borrow begins: nothing to do, because nothing is counted here."""
 
     def send(self, data: bytes, codes: tuple[int, ...], on_done: object, cork: bool = False) -> None:
         """Not possible.
@@ -27,10 +27,10 @@ class Unseen:
         raise NotImplementedError("commands cannot be sent past this driver")
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Write what was held back: nothing ever is."""
 
     def is_of(self, output: object) -> bool:
-        """Not known; the connection is not used again anyway."""
+        """Whether the driver still writes to this output: taken for granted, as the connection is used only once."""
         return True
 
     def abort(self) -> None:

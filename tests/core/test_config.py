@@ -101,7 +101,7 @@ def test_ipv6_hosts():
     [
         ("postgresql://h/db", "mysql://.*postgresql://"),
         ("db.example:3306", "mysql://"),
-        ("", "mysql://"),
+        ("", "the DSN is empty"),
         ("mysql://h:70000/db", "DSN"),
         ("mysql://h:port/db", "DSN"),
         ("mysql://h/db?max_size=many", "max_size must be a number$"),

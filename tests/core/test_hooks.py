@@ -11,7 +11,7 @@ import pytest
 from support import borrow, cancelled_before, check_whole, connection_id, make_pool, now, start, ticks, value
 
 from async_mysqlpool import AcquireTimeoutError, ConnectionReleasedError, PoolDeadlockError, PoolError, events
-from async_mysqlpool.capacity.acquire import Acquire
+from async_mysqlpool.capacity.hooked import HookedAcquire
 from async_mysqlpool.testing.fake import NEVER, FakeError, FakeStreamCursor, fail
 
 
@@ -67,7 +67,7 @@ async def test_a_pool_without_hooks_borrows_without_them(server):
     """It is decided once, so that those who need none do not pay for the question."""
     async with make_pool(server) as plain, make_pool(server, on_acquire=works) as hooked:
         waiting = [plain.acquire(), hooked.acquire()]
-        assert [type(acquire) is Acquire for acquire in waiting] == [True, False]
+        assert [isinstance(acquire, HookedAcquire) for acquire in waiting] == [False, True]
         for acquire in waiting:
             (await acquire).close()
 
@@ -308,7 +308,7 @@ async def test_on_release_runs_in_the_context_of_who_gave_it_back(server):
 
 
 async def test_closing_waits_for_on_release_no_longer_than_it_was_told_to(server):
-    pool = make_pool(server, on_release=hangs, connect_timeout=1000)
+    pool = make_pool(server, on_release=hangs, connect_timeout=1000.0)
     await pool.open()
     await borrow(pool)
     await asyncio.sleep(1)

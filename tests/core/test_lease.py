@@ -245,13 +245,14 @@ async def test_after_a_cancelled_statement_the_next_borrower_gets_its_own_rows(s
 # -- forgotten: PAINS 25; SCENARIOS 197 --------------------------------------------------------------------------------
 
 
-async def test_a_forgotten_connection_comes_back_with_a_warning_that_names_the_place(server):
+async def test_a_forgotten_connection_comes_back_with_a_warning_that_names_the_place(server, caplog):
     async with make_pool(server, max_size=1) as pool:
         borrowed = [await pool.acquire()]
         number = await connection_id(borrowed[0])
         with pytest.warns(ResourceWarning, match=rf"connection {number} was never given back.*test_lease\.py:\d+"):
             drop(borrowed)
         assert await asyncio.wait_for(borrow(pool), 1)
+        assert re.search(rf"never given back.*test_lease\.py:\d+ \(connection {number}\)", caplog.text)
         await check_whole(pool, server)
 
 

@@ -353,7 +353,7 @@ async def test_a_goodbye_that_is_never_answered_holds_nobody_up_for_long(server)
 
 async def test_close_breaks_off_connects_under_way(server):  # SCENARIOS 167, 168
     server.connect.set(slow(100))
-    pool = make_pool(server, min_size=2, connect_timeout=1000)
+    pool = make_pool(server, min_size=2, connect_timeout=1000.0)
     await pool.open(wait=False)
     asking = start(borrow(pool))
     await ticks()

@@ -51,6 +51,19 @@ async def test_fastapi(serve: Callable[..., Running], tmp_path: Path, books: Non
             assert (await http.get("/health/ready")).json() == {"status": "ready"}
 
 
+async def test_fastapi_in_the_readme(serve: Callable[..., Running], tmp_path: Path, books: None, dsn: str):
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## In FastAPI\n")[1]
+    (tmp_path / "program.py").write_text(section.split("```python\n")[1].split("```")[0])
+    app = serve(str(tmp_path), "program:app", DSN=dsn)
+    with quiet(app):
+        async with client(app) as http:
+            assert (await http.get("/books/1")).json() == "Emma"
+            assert (await http.get("/books/7")).json() is None
+            assert (await http.post("/books", params={"title": "Sanditon"})).status_code == 201
+            assert (await http.get("/books/3")).json() == "Sanditon"
+            assert (await http.get("/health/ready")).json() == {"status": "ready"}
+
+
 @pytest.mark.parametrize("heading", ["Starlette", "Litestar"])
 async def test_under_uvicorn(serve: Callable[..., Running], tmp_path: Path, books: None, dsn: str, heading: str):
     (program,) = blocks(heading)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -100,3 +101,31 @@ def test_the_sdist_has_what_a_build_needs(source):
         names = {name.partition("/")[2] for name in sdist.getnames()}
     there = {path.relative_to(source).as_posix() for path in (source / "async_mysqlpool").rglob("*.py")}
     assert {"setup.py", "pyproject.toml", "LICENSE", "README.md", "async_mysqlpool/py.typed", *there} <= names
+
+
+def test_the_sdist_has_what_its_tests_need(source):
+    folders = ("tests", "docs", "examples", "benchmarks", ".ci")
+    for name in folders:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    for name in ("MANIFEST.in", "CHANGELOG.md", "CONTRIBUTING.md", "noxfile.py"):
+        shutil.copy(ROOT / name, source)
+    done = build(source, "build_sdist", ASYNC_MYSQLPOOL_BUILD="pure")
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(source / done.stdout.splitlines()[-1]) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    there = {path.relative_to(source).as_posix() for name in folders for path in (source / name).rglob("*.*")}
+    assert {"CHANGELOG.md", "CONTRIBUTING.md", "noxfile.py", ".ci/run", *there} <= names
+
+
+def test_links_of_the_description_are_whole_where_the_project_has_an_address(source):
+    settings = source / "pyproject.toml"
+    address = "https://git.example/pool"
+    settings.write_text(settings.read_text().replace('# [project.urls]\n# Source = "https://..."',
+                                                     f'[project.urls]\nSource = "{address}"'))  # fmt: skip
+    done = build(source, ASYNC_MYSQLPOOL_BUILD="pure")
+    assert done.returncode == 0, done.stderr
+    wheel = zipfile.ZipFile(source / done.stdout.splitlines()[-1])
+    (metadata,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith("/METADATA"))
+    links = re.findall(r"\]\(([^)]+)\)", metadata)
+    assert f"{address}/blob/main/docs/frameworks.md" in links
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
