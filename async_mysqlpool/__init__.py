@@ -11,6 +11,7 @@ The map, in the order in which bytes become a borrow; a file imports only from t
     events.py       what observers are told
     wire/           what went over a connection, from its packets
     drivers/        the seam to the drivers: one file each, no policy; results read past them
+    dsn.py          options in one text
     config.py       options, defaults, checks
     client_options.py  X DevAPI's form of them
     connection/     one physical connection

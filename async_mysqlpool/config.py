@@ -8,9 +8,9 @@ import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from async_mysqlpool import remedies
+from async_mysqlpool.dsn import read_dsn
 from async_mysqlpool.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -226,7 +226,9 @@ def build_config(dsn: str | None, options: Mapping[str, Any]) -> PoolConfig:
     Raises:
         ConfigurationError: an unknown option (with the nearest known one), or a value that cannot work.
     """
-    merged = _parse_dsn(dsn) if dsn is not None else {}
+    merged = {} if dsn is None else read_dsn(dsn, _FIELDS.keys(), _unknown)
+    for key, value in merged.items():
+        _check(key, value, shown="what it says")
     for key, value in options.items():
         merged["database" if key == "db" else key] = value
     for key in merged:
@@ -313,20 +315,6 @@ _FIELDS: dict[str, _Check] = {
             lambda v: v is None or isinstance(v, (bool, ssl_module.SSLContext))),
     "connect_args": ("a mapping for the driver's connect function", lambda v: isinstance(v, Mapping)),
 }  # fmt: skip
-_TEXT_FIELDS = {
-    "driver",
-    "name",
-    "reset",
-    "host",
-    "user",
-    "password",
-    "database",
-    "unix_socket",
-    "charset",
-    "collation",
-}
-_FLAG_FIELDS = {"pipelining", "read_results", "kill_on_cancel", "watch_statements", "pooling", "autocommit", "ssl"}
-_OBJECT_FIELDS = {"session_variables", "on_connect", "on_acquire", "on_release", "observers", "connect_args"}
 # Names that users of other pools and drivers type from memory, and ours for each.
 _ALIASES = {
     "maxsize": "max_size", "minsize": "min_size", "pool_size": "max_size", "size": "max_size",
@@ -377,84 +365,3 @@ def _check_together(config: PoolConfig) -> None:
             raise ConfigurationError(f"connect_args: {name!r} is the pool's: pass {_ALIASES[name.lower()]}=... itself")
         if ours in _FIELDS and ours != "collation":  # which some drivers want for their greeting
             raise ConfigurationError(f"connect_args: {name!r} is an option of the pool: pass {ours}=... itself")
-
-
-def _parse_dsn(dsn: str) -> dict[str, Any]:
-    """``mysql+driver://user:password@host:port/database?option=value``, every part percent-encoded where needed.
-
-    No error quotes a value, or a name that may be no option: a password that is not encoded spills into any part.
-    """
-    dsn = dsn.strip()
-    scheme, separator, rest = dsn.partition("://")
-    scheme = scheme.lower()
-    base, _, driver = scheme.partition("+")
-    if base not in {"mysql", "mariadb"} or not separator:
-        found = f"{scheme}://" if separator and re.fullmatch(r"[a-z0-9+]{1,30}", scheme) else "a text without a scheme"
-        found = "jdbc:" if scheme.startswith("jdbc:") else found
-        raise ConfigurationError(
-            f"a DSN starts with mysql:// or mysql+asyncmy://, this one is {found}; without one pass host=..., user=..."
-        )
-    if _is_spilt(rest):
-        raise ConfigurationError(f"the DSN cannot be read: {_ENCODE}")
-    try:
-        parts = urlsplit(dsn)
-        port = parts.port
-    except ValueError:
-        raise ConfigurationError(
-            f"the DSN cannot be read: host or port make no sense; if they are a part of the password, {_ENCODE}"
-        ) from None
-    given = {
-        "driver": driver,
-        "host": parts.hostname,
-        "port": port,
-        "user": parts.username and unquote(parts.username),
-        "password": parts.password and unquote(parts.password),
-        "database": unquote(parts.path.lstrip("/")),
-    }
-    result: dict[str, Any] = {key: value for key, value in given.items() if value}
-    for key, text in parse_qsl(parts.query, keep_blank_values=True):
-        ours = "database" if key == "db" else key
-        if ours not in _FIELDS:
-            raise ConfigurationError(f"in the DSN: {_unknown(key) if key.isidentifier() else _NO_NAME}")
-        result[ours] = _from_text(ours, text)
-    for key, value in result.items():
-        _check(key, value, shown="what it says")
-    return result
-
-
-_ENCODE = (
-    "percent-encode : / ? # [ ] @ % in user and password (urllib.parse.quote(password, safe='')), or pass password=..."
-)
-_NO_NAME = f"what stands for an option there is no option's name (not shown: it may be part of a password); {_ENCODE}"
-
-
-def _is_spilt(rest: str) -> bool:
-    """Whether something that should have been encoded ended the part of a DSN that it belongs to."""
-    if "#" in rest or any(ord(character) < 0x20 for character in rest):
-        return True
-    authority, *after = re.split(r"[/?]", rest, maxsplit=1)
-    if "@" not in authority:
-        return "@" in rest
-    return "@" in re.sub(r"=[^&]*", "", "".join(after))  # an option's value may hold one
-
-
-def _from_text(key: str, text: str) -> object:
-    """The value that a text in a DSN stands for."""
-    if key in _OBJECT_FIELDS:
-        raise ConfigurationError(f"in the DSN: {key} cannot be written in a DSN, pass it as a keyword")
-    lowered = text.lower()
-    if lowered in {"none", "null", ""} and key != "password":
-        return None
-    if key in _FLAG_FIELDS:
-        if lowered in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
-            return lowered in {"true", "1", "yes", "on"}
-        raise ConfigurationError(f"in the DSN: {key} must be true or false")
-    if key in _TEXT_FIELDS:
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            raise ConfigurationError(f"in the DSN: {key} must be a number") from None
