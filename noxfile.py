@@ -116,7 +116,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Tests that others have written, from PyPI, on their own pools and on ours. `nox -s peers -- --help` for a part."""
+    """Tests of others, from PyPI, on their own pools and on ours. `nox -s peers -- --help` for a part."""
     install(session)
     session.run("python", "tests/peers/peers.py", *session.posargs)
 

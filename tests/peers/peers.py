@@ -1,4 +1,4 @@
-"""Tests that others have written, on their own pools and on ours; prints a table, in which each difference has a reason.
+"""Tests that others have written, on their own pools and on ours; a table, in which each difference has a reason.
 
 python tests/peers/peers.py [--only NAME] [--server NAME] [--table FILE]
 """
@@ -17,7 +17,7 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pymysql
 from suites import SUITES, Suite
@@ -97,7 +97,7 @@ def run(suite: Suite, python: Path, source: Path, server: Server, ours: bool) ->
 def read(report: Path) -> Outcome:
     """From what pytest has written."""
     passed, failed, skipped = Counter[str](), set[str](), 0
-    for case in ElementTree.parse(report).iter("testcase"):
+    for case in ET.parse(report).iter("testcase"):
         group = case.get("classname", "").rsplit(".", 1)[-1].partition("_mysql+")[0]
         name = f"{group}::{re.sub(r'[^[-]*://[^]-]*', 'url', case.get('name', ''))}"
         kinds = {child.tag for child in case}

@@ -83,7 +83,7 @@ def _databases(driver: str) -> Suite:
         (*_PYTEST, "sqlalchemy>=2.0.7,<2.1", driver, _OLD_PYMYSQL, "starlette", "httpx", "requests"),
         environment={"TEST_DATABASE_URLS": f"mysql+{driver}://{{url}}/testsuite"},
         reasons={
-            "test_iterate_outside_transaction_with_temp_table": "a temporary table is gone when its connection went back",
+            "test_iterate_outside_transaction_with_temp_table": "a temporary table goes when its connection goes back",
         },
     )
 
