@@ -68,8 +68,17 @@ def _tortoise(driver: str) -> Suite:
         ">=1",
         driver,
         ("tests",),
-        (*_PYTEST, driver, _OLD_PYMYSQL, "pydantic", "pytz"),
-        ("-p", "tortoise_fixtures", "--ignore=tests/benchmarks", "--ignore=tests/cli", "--ignore=tests/migrations"),
+        (*_PYTEST, driver, _OLD_PYMYSQL, "pydantic", "pytz", "asyncpg", "psycopg[binary]"),
+        (
+            "-p",
+            "tortoise_fixtures",
+            "--continue-on-collection-errors",
+            "--ignore=tests/benchmarks",
+            "--ignore=tests/cli",
+            "--ignore=tests/migrations",
+            "--ignore=tests/contrib",
+            "--ignore=tests/schema",
+        ),
         environment={"TORTOISE_TEST_DB": "mysql://{url}/test_{{}}"},
     )
 
@@ -89,6 +98,7 @@ def _databases(driver: str) -> Suite:
 
 
 _LOOKS_INSIDE = "looks at the original's private `_free`, `_used` or `_loop`"
+_OF_ITS_OWN = "`isinstance(conn, aiomysql.Connection)`: ours is a class of its own"
 _GIVES_BACK = "closing a borrowed connection gives it back, and a released one says so"
 
 SUITES = (
@@ -107,8 +117,8 @@ SUITES = (
         environment={"MYSQL_ROOT_PASSWORD": "peers", "MYSQL_USER": "root", "MYSQL_PASSWORD": "peers"},
         servers=("mysql",),
         reasons={
-            "test_acquire": "`isinstance(conn, aiomysql.Connection)`: ours is a class of its own",
-            "test_context_manager": "the same",
+            "test_acquire": _OF_ITS_OWN,
+            "test_context_manager": _OF_ITS_OWN,
             "test_release[": _LOOKS_INSIDE,
             "test_pool_drops_connection_with_exception": _LOOKS_INSIDE,
             "test_release_closed": _GIVES_BACK,
