@@ -80,7 +80,7 @@ def run(suite: Suite, python: Path, source: Path, server: Server, ours: bool) ->
     prepare(server)
     report = source / "report.xml"
     report.unlink(missing_ok=True)
-    options = [suite.placed(option, server) for option in (*suite.options, *(suite.ours if ours else ()))]
+    options = [suite.placed(option, server) for option in (*suite.options, *(suite.ours if ours else suite.original))]
     command = [python, "-m", "pytest", "-q", "--tb=short", f"--junitxml={report}", *options, *suite.tests]
     environment = {
         **os.environ,

@@ -27,7 +27,8 @@ class Suite:
         tests: files or folders in the source distribution.
         needs: what to install besides the project.
         options: for pytest; {host}, {port}, {user}, {password}, {url} are those of the server.
-        ours: more of them for the run on our pools.
+        original: more of them for the run on the original's pools.
+        ours: the same for the run on ours.
         environment: the same for environment variables.
         servers: which ones it is run on.
         reasons: part of a test's name -> why it may fail on ours and pass on the original.
@@ -39,6 +40,7 @@ class Suite:
     tests: tuple[str, ...]
     needs: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    original: tuple[str, ...] = ()
     ours: tuple[str, ...] = ("-p", "ours")
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     servers: tuple[str, ...] = ("mariadb", "mysql")
@@ -57,8 +59,8 @@ def _sqlalchemy(versions: str, driver: str) -> Suite:
         driver,
         ("test/dialect/test_suite.py",),
         ("greenlet", "pytest<9", "cryptography>=42", driver, _OLD_PYMYSQL),
-        ("--dburi", f"mysql+{driver}://{{url}}/test?charset=utf8mb4"),
-        ("-p", "pooled_dialect", "--dburi", f"mysql+peer_{driver}://{{url}}/test?charset=utf8mb4"),
+        original=("--dburi", f"mysql+{driver}://{{url}}/test?charset=utf8mb4"),
+        ours=("-p", "pooled_dialect", "--dburi", f"mysql+peer_{driver}://{{url}}/test?charset=utf8mb4"),
     )
 
 
