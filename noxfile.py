@@ -20,6 +20,13 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 SYSTEM = "/usr/bin/python3"  # the distribution's own: an old patch of its version, and what many users have
 PARALLEL = ("-n", "auto", "--dist", "worksteal")  # each process has servers of its own: see tests/conftest.py
 TESTED_COMPILED = ("tests/packaging", "tests/core", "tests/wire", "tests/drivers", "tests/server")
+# What the extras of pyproject.toml begin with, and what must work on them as on the newest.
+OLDEST = ("asyncmy==0.2.14", "aiomysql==0.2.0", "mysql-connector-python==9.4.0")
+TESTED_OLDEST = (
+    "tests/drivers", "tests/server/test_driver_contract.py", "tests/server/test_leftovers.py",
+    "tests/server/test_clean_session.py", "tests/server/test_transaction_blocks.py",
+    "-W", "ignore:coroutine 'MySQLResult._finish_unbuffered_query':RuntimeWarning",
+)  # fmt: skip
 
 if HERE not in PYTHONS:
     raise SystemExit(f"nox runs on Python {HERE}; install it into one of {', '.join(PYTHONS)}: python3.11 -m pip ...")
@@ -109,9 +116,9 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """What others have written as a test of such a thing: SQLAlchemy's dialect suite, beside its own engines."""
-    install(session, "test")
-    session.run("python", "tests/peers/sqlalchemy_suite.py", *session.posargs)
+    """Tests of others, from PyPI, on their own pools and on ours. `nox -s peers -- --help` for a part."""
+    install(session)
+    session.run("python", "tests/peers/peers.py", *session.posargs)
 
 
 @nox.session
@@ -173,6 +180,14 @@ def newest(session: nox.Session) -> None:
     install(session, "test")
     session.install("--upgrade", "--pre", "asyncmy", "aiomysql", "mysql-connector-python")
     session.run("pytest", *PARALLEL, "-m", "server", *session.posargs)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """The tests of drivers on real servers against the oldest release of each that is supported, all three together."""
+    install(session, "test")
+    session.install(*OLDEST)
+    session.run("pytest", *PARALLEL, *(session.posargs or TESTED_OLDEST))
 
 
 @nox.session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from async_mysqlpool import ConfigurationError, ConnectError, ConnectionPool, PooledConnection, errors
+from async_mysqlpool import ConfigurationError, ConnectError, ConnectionPool, Lease, PooledConnection, errors
 from async_mysqlpool.compat._shared import UNLIMITED, Borrowing, Pending, read_arguments, unused
 
 if TYPE_CHECKING:
@@ -84,6 +84,11 @@ class Pool:
     def freesize(self) -> int:
         """Connections that nobody holds."""
         return unused(self._pool)
+
+    @property
+    def _used(self) -> list[Lease]:
+        """Who holds a connection. Private in the originals; peewee-async asks it for its length."""
+        return self._pool.leases()
 
     @property
     def closed(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,6 +21,7 @@ from async_mysqlpool.compat._shared import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
+    from typing import Self
 
 __all__ = [
     "InvalidConnection",
@@ -100,18 +103,32 @@ class PooledDB(ConstructedPool):
         self._maxusage = maxusage or float("inf")
         self._used: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._setsession = tuple(setsession or ())
-        self._pool = ConnectionPool(
-            **read_arguments(
-                kwargs,
-                driver=_driver(creator),
-                min_size=least,
-                max_size=max(maxconnections, maxcached or 0, least) if maxconnections else UNLIMITED,
-                max_idle_time=None,
-                reset="session" if reset else "rollback",
-                on_connect=self._prepare if self._setsession else None,
-                autocommit=False,
-            )
+        self._creator = creator
+        self._options = read_arguments(
+            kwargs,
+            driver=_driver(creator),
+            min_size=least,
+            max_size=max(maxconnections, maxcached or 0, least) if maxconnections else UNLIMITED,
+            max_idle_time=None,
+            reset="session" if reset else "rollback",
+            on_connect=self._prepare if self._setsession else None,
+            autocommit=False,
         )
+        self._pool = ConnectionPool(**self._options)
+
+    def _current(self) -> ConnectionPool:
+        """The pool; another one when it was closed, because the original's `close` closes only what is there."""
+        if self._pool.closed:
+            self._pool = ConnectionPool(**self._options)
+        return self._pool
+
+    async def _open(self) -> Self:
+        await self._current().open()
+        return self
+
+    def dbapi(self) -> Any:
+        """The module of the driver: the one that was given as `creator`, or that of the driver it stands for."""
+        return self._creator if inspect.ismodule(self._creator) else importlib.import_module(self._pool.driver.name)
 
     async def _prepare(self, connection: PooledConnection) -> None:
         async with connection.cursor() as cursor:
@@ -129,16 +146,19 @@ class PooledDB(ConstructedPool):
             AcquireTimeoutError: `blocking`, but none came within `queue_timeout`.
             ConnectError: a connection had to be opened, and could not be.
         """
-        return Pending(self._connection(Borrowing(self._pool)), PooledDedicatedDBConnection.close)
+        pool = self._current()
+        return Pending(self._connection(pool, Borrowing(pool)), PooledDedicatedDBConnection.close)
 
     def dedicated_connection(self) -> Pending[PooledDedicatedDBConnection]:
         """A connection, as `connection()` gives it: they differ only where threads share connections."""
         return self.connection()
 
-    async def _connection(self, acquire: Awaitable[PooledConnection]) -> PooledDedicatedDBConnection:
-        await self._pool.open(wait=False)
-        if not self._blocking and is_exhausted(self._pool):
-            raise TooManyConnectionsError(f"all connections are out: {self._pool!r}; blocking=True waits for one")
+    async def _connection(
+        self, pool: ConnectionPool, acquire: Awaitable[PooledConnection]
+    ) -> PooledDedicatedDBConnection:
+        await pool.open(wait=False)
+        if not self._blocking and is_exhausted(pool):
+            raise TooManyConnectionsError(f"all connections are out: {pool!r}; blocking=True waits for one")
         connection = await acquire
         return PooledDedicatedDBConnection(self, connection)
 
@@ -175,6 +195,17 @@ class PooledDedicatedDBConnection(ClosedAtEnd):
     async def rollback(self) -> None:
         """Roll it back."""
         await self._connection.rollback()
+
+    async def cancel(self) -> None:
+        """Nothing: none of these drivers has something to cancel, and an open transaction ends when this goes back."""
+
+    def dbapi(self) -> Any:
+        """The module of the driver."""
+        return self._pool.dbapi()
+
+    def threadsafety(self) -> int:
+        """What that module says of itself, as PEP 249 has it; 1, where it says nothing: no connection is shared."""
+        return int(getattr(self.dbapi(), "threadsafety", 1))
 
     async def close(self) -> None:
         """Give it back. Harmless when it went back before."""

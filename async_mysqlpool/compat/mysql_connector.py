@@ -6,7 +6,14 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from async_mysqlpool import AcquireTimeoutError, ConnectError, ConnectionPool, PoolClosedError, PooledConnection
+from async_mysqlpool import (
+    AcquireTimeoutError,
+    ConnectError,
+    ConnectionPool,
+    PoolClosedError,
+    PooledConnection,
+    ServerUnavailableError,
+)
 from async_mysqlpool import errors as pool_errors
 from async_mysqlpool.compat import _oracle as errors
 from async_mysqlpool.compat._oracle import (
@@ -20,6 +27,7 @@ from async_mysqlpool.compat._oracle import (
     OperationalError,
     PoolError,
     ProgrammingError,
+    kind_of,
     translated,
 )
 from async_mysqlpool.compat._shared import (
@@ -31,6 +39,8 @@ from async_mysqlpool.compat._shared import (
     is_exhausted,
     read_arguments,
 )
+from async_mysqlpool.drivers.base import is_server_error
+from async_mysqlpool.lease.transaction import in_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -55,6 +65,9 @@ __all__ = [
     "ProgrammingError",
     "errors",
 ]
+
+_UNREACHABLE = 2003  # CR_CONN_HOST_ERROR
+_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
 
 class MySQLConnectionPool(ConstructedPool):
@@ -169,7 +182,8 @@ class MySQLConnectionPool(ConstructedPool):
 
         Raises:
             PoolError: all connections are out (see `queue_timeout`), the pool is closed or has no configuration.
-            InterfaceError: the server cannot be reached, or refuses.
+            InterfaceError: the server cannot be reached.
+        ProgrammingError: it refuses the account or the schema.
         """
         pool = self._pool
         return Pending(self._get_connection(pool, Borrowing(pool)), PooledMySQLConnection.close)
@@ -253,10 +267,34 @@ class PooledMySQLConnection(ClosedAtEnd):
             return False
         return True
 
-    async def start_transaction(self) -> None:
-        """Start a transaction."""
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, as the server has last said."""
+        return in_transaction(self._connection)
+
+    async def start_transaction(
+        self, consistent_snapshot: bool = False, isolation_level: str | None = None, readonly: bool | None = None
+    ) -> None:
+        """Start a transaction.
+
+        Args:
+            consistent_snapshot: what it sees is what was there now, not at its first look.
+            isolation_level: such as "READ COMMITTED"; None: the session's.
+            readonly: True or False: READ ONLY or READ WRITE; None: the session's.
+
+        Raises:
+            ProgrammingError: one is open already.
+            ValueError: no such isolation level.
+        """
+        if self.in_transaction:
+            raise ProgrammingError("Transaction already in progress")
+        statements = [] if isolation_level is None else [f"SET TRANSACTION ISOLATION LEVEL {_level(isolation_level)}"]
+        how = ["WITH CONSISTENT SNAPSHOT"] if consistent_snapshot else []
+        how += [] if readonly is None else ["READ ONLY" if readonly else "READ WRITE"]
         with translated(self._driver):
-            await self._connection.begin()
+            async with self._connection.cursor() as cursor:
+                for statement in (*statements, f"START TRANSACTION {', '.join(how)}"):
+                    await cursor.execute(statement)
 
     async def commit(self) -> None:
         """Commit it."""
@@ -339,6 +377,13 @@ class MySQLCursor(ClosedAtEnd):
         return row
 
 
+def _level(name: str) -> str:
+    level = name.strip().replace("-", " ").upper()
+    if level not in _LEVELS:
+        raise ValueError(f"Unknown isolation level {name!r}: known are {', '.join(_LEVELS)}")
+    return level
+
+
 def _generated_name(arguments: dict[str, Any]) -> str:
     parts = [str(arguments[key]) for key in ("host", "port", "user", "database") if key in arguments]
     if not parts:
@@ -346,6 +391,11 @@ def _generated_name(arguments: dict[str, Any]) -> str:
     return "_".join(parts)
 
 
-def _refused(pool: ConnectionPool, error: ConnectError) -> InterfaceError:
+def _refused(pool: ConnectionPool, error: ConnectError) -> Error:
+    """What the server said; or that it cannot be reached, which is 2003 here, as the original has it."""
     number = pool.driver.error_number(error.__cause__) if error.__cause__ else None
+    if number is not None and is_server_error(number):
+        return kind_of(number)(str(error), number)
+    if number is None and isinstance(error, ServerUnavailableError):
+        number = _UNREACHABLE
     return InterfaceError(str(error), number or -1)

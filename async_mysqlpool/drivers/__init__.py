@@ -6,17 +6,16 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
-import logging
+import re
 from typing import NamedTuple, cast
 
 from async_mysqlpool.drivers.base import Connected, ConnectParams, Driver
 from async_mysqlpool.drivers.public import PublicDriver
+from async_mysqlpool.drivers.untried import UntriedDriver
 from async_mysqlpool.errors import ConfigurationError
 from async_mysqlpool.remedies import OTHER_DRIVERS
 
 __all__ = ["ConnectParams", "Connected", "Driver", "installed", "load_driver"]
-
-logger = logging.getLogger("async_mysqlpool")
 
 
 class _Known(NamedTuple):
@@ -26,23 +25,25 @@ class _Known(NamedTuple):
     adapter: str  # our file for it
     requirement: str  # what to install
     distribution: str
-    tested: str  # how the versions begin that the adapter was tried with
+    tested: tuple[str, str]  # the first version that the adapter was tried with, and the first that it was not
     database: str = "database"  # its keyword for the default schema
     without_tls: str | None = None  # its keyword for no TLS, where it would have some by itself
 
 
-# In the order of choice.
+# In the order of choice. Other versions, and other distributions of the same module, are tried out (`untried.py`).
 _DRIVERS = {
-    "asyncmy": _Known("asyncmy", "async_mysqlpool.drivers.asyncmy", "async-mysqlpool[asyncmy]", "asyncmy", "0.2."),
+    "asyncmy": _Known(
+        "asyncmy", "async_mysqlpool.drivers.asyncmy", "async-mysqlpool[asyncmy]", "asyncmy", ("0.2.14", "0.3")
+    ),
     "aiomysql": _Known(
-        "aiomysql", "async_mysqlpool.drivers.aiomysql", "async-mysqlpool[aiomysql]", "aiomysql", "0.3.", "db"
+        "aiomysql", "async_mysqlpool.drivers.aiomysql", "async-mysqlpool[aiomysql]", "aiomysql", ("0.2", "0.4"), "db"
     ),
     "mysql.connector.aio": _Known(
         "mysql.connector",
         "async_mysqlpool.drivers.connector",
         "async-mysqlpool[mysql-connector]",
         "mysql-connector-python",
-        "26.",
+        ("9.4", "27"),
         without_tls="ssl_disabled",
     ),
 }
@@ -73,26 +74,37 @@ def load_driver(driver: str | Driver | None) -> Driver:
     known = _DRIVERS[driver]
     if not _is_installed(known.module):
         raise ConfigurationError(f"the driver {driver!r} is not installed: pip install '{known.requirement}'")
-    version = importlib.metadata.version(known.distribution)
-    return _adapter(driver, version)
+    return _adapter(driver, _version(known.distribution))
 
 
-@functools.cache  # so that the log says it once
-def _adapter(name: str, version: str) -> Driver:
+def _version(distribution: str) -> str | None:
+    """None where the module is there by another distribution: asyncmy2, say, or a copy that lies in the project."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache  # so that each is tried once, and the log says it once
+def _adapter(name: str, version: str | None) -> Driver:
     known = _DRIVERS[name]
-    adapter = cast("Driver", importlib.import_module(known.adapter).driver)
-    if version.startswith(known.tested):
+    first, beyond = known.tested
+    tested = f"{known.distribution} from {first} to before {beyond}"
+    called = f"{known.distribution} {version}" if version else f"the module {known.module} of another distribution"
+    try:
+        adapter = cast("Driver", importlib.import_module(known.adapter).driver)
+    except (ImportError, AttributeError) as exc:
+        raise ConfigurationError(f"{called} lacks what the pool needs ({exc}): install {tested}") from exc
+    if version and _numbers(first) <= _numbers(version) < _numbers(beyond):
         return adapter
-    logger.warning(
-        "%s %s is none of the versions that this pool was tested with (%sx), so sessions are not reset but every "
-        "connection is used once; is there a newer async-mysqlpool?",
-        known.distribution,
-        version,
-        known.tested,
-        extra={"event": "driver_untried", "driver": name, "version": version},
-    )
-    tested = f"{known.distribution} {known.tested}x"
-    return PublicDriver(adapter, importlib.import_module(name).connect, tested, known.database, known.without_tls)
+    connect = importlib.import_module(name).connect
+    public = PublicDriver(adapter, connect, tested, known.database, known.without_tls)
+    return cast("Driver", UntriedDriver(adapter, public, called, tested))
+
+
+def _numbers(version: str) -> list[int]:
+    """The numbers that a version begins with: [0, 3] of "0.3rc1"."""
+    return [int(number) for number in re.findall(r"(?:^|\.)(\d+)", version)]
 
 
 def _is_installed(module: str) -> bool:

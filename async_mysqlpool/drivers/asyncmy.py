@@ -1,6 +1,6 @@
 """asyncmy.
 
-Private parts used besides the family's, seen in 0.2.18: `Connection._transport`, `._proto` (`length`, `pos`),
+Private parts used besides the family's, seen in 0.2.14 to 0.2.18: `Connection._transport`, `._proto` (`length`, `pos`),
 `._stream_broken`, `._stmt_cache`, `._unpreparable`, `._client_flag`; for logging in also those that `login.oversee`
 names, and for reading results those of `AsyncmyReader`.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from asyncmy import protocol
+from asyncmy import connection, protocol
 from asyncmy.connection import Connection
 from asyncmy.cursors import Cursor, DictCursor, SSCursor
 from asyncmy.errors import InternalError, MySQLError
@@ -106,7 +106,8 @@ class AsyncmyDriver(PyMySQLFamily):
 
     def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
         """For its own connections, as long as nobody had changed them when this file was loaded."""
-        if not AsyncmyReader.methods.known or type(raw) is not _CONNECTION or not isinstance(wire, BufferedWire):
+        known = _parse is not None and AsyncmyReader.methods.known
+        if not known or type(raw) is not _CONNECTION or not isinstance(wire, BufferedWire):
             return None
         reader = AsyncmyReader(self, raw, wire, shapes, eof_follows=not raw._deprecate_eof)
         return reader if reader.is_usual() else None
@@ -120,8 +121,7 @@ _DICTIONARY: Any = DictCursor
 _METHODS = ("query", "cursor", "_execute_command", "_read_query_result", "read_packet", "_write_bytes")
 
 
-_protocol: Any = protocol
-_parse = _protocol.parse_rows_from_buffer
+_parse: Any = getattr(protocol, "parse_rows_from_buffer", None)  # not in old versions
 
 
 class AsyncmyReader(StatementReader):
@@ -136,7 +136,7 @@ class AsyncmyReader(StatementReader):
     def is_usual(self) -> bool:
         """Nobody is told of statements, prepares them or limits the time for their replies."""
         raw = self.raw
-        if raw._query_callback is not None or raw._echo or raw._stmt_cache_size or raw._read_timeout:
+        if getattr(raw, "_query_callback", None) is not None or raw._echo or raw._stmt_cache_size or raw._read_timeout:
             return False
         return bool(raw._connected and raw._use_unicode) and raw.__dict__.keys().isdisjoint(_METHODS)
 
@@ -174,4 +174,16 @@ class AsyncmyReader(StatementReader):
         cursor.connection = None
 
 
-driver: Driver = AsyncmyDriver()
+class _Older(AsyncmyDriver):
+    """Up to 0.2.17, which does not see that it has closed its stream itself, and takes no large reply from us."""
+
+    def is_dead(self, raw: Any) -> bool:
+        """Closed by us, or as above."""
+        return raw._transport is None or raw._transport.is_closing() or AsyncmyDriver.is_dead(self, raw)
+
+    def reader(self, raw: Any, wire: Connected, shapes: Shapes) -> StatementReader | None:
+        """The driver reads everything."""
+        return None
+
+
+driver: Driver = AsyncmyDriver() if hasattr(connection, "_ConnectionState") else _Older()

@@ -1,4 +1,4 @@
-"""A driver of a version that nobody has tried with this pool: only what it documents is used of it.
+"""A driver of a version that the adapter does not fit: only what it documents is used of it.
 
 That is enough to connect, to ping and to close, but not to reset a session. So every connection is used once: slower,
 but right. The log says so, once. Nor is it enough to see that nothing secret is said before a connection is encrypted:
@@ -60,7 +60,7 @@ class PublicDriver:
         """
         if params.ssl:
             raise LoginRefusedError(
-                f"ssl is given, and nobody has tried whether this version of {self.name} says nothing secret before it "
+                f"ssl is given, and it is not sure that this version of {self.name} says nothing secret before it "
                 f"encrypts: install {self._tested}, or a newer async-mysqlpool"
             )
         optional: dict[str, Any] = {"unix_socket": params.unix_socket} if params.unix_socket is not None else {}

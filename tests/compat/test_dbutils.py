@@ -6,6 +6,7 @@ import asyncio
 
 import aiomysql
 import asyncmy
+import pymysql
 import pytest
 
 from async_mysqlpool import AcquireTimeoutError
@@ -167,3 +168,46 @@ class TestLimits:
         await admin.execute(f"KILL {number}")
         async with pool.connection() as connection:
             assert await value(connection, "SELECT CONNECTION_ID()") != number
+
+
+@pytest.mark.server
+class TestTheOriginalsOwnWays:
+    async def test_a_closed_pool_opens_again(self, make_pool):
+        pool = await make_pool(maxconnections=1, mincached=1)
+        for _ in range(2):
+            async with pool.connection() as connection:
+                assert await value(connection, "SELECT 1") == 1
+            await pool.close()
+            assert pool.pool.size == 0
+        async with pool:
+            assert pool.pool.size == 1
+
+    async def test_a_borrower_that_the_close_has_outlived_may_still_return(self, make_pool):
+        pool = make_pool(maxconnections=1)
+        connection = await pool.connection()
+        closing = asyncio.create_task(pool.close())
+        await asyncio.sleep(0)
+        async with pool.connection() as other:
+            assert await value(other, "SELECT 1") == 1
+        await connection.close()
+        await closing
+
+    async def test_what_a_connection_says_of_its_driver(self, make_pool, arguments):
+        """The original's answers, with PyMySQL."""
+        pooled_db = pytest.importorskip("dbutils.pooled_db", reason="DBUtils is not installed")
+        original = pooled_db.PooledDB(pymysql, **arguments).connection()
+        async with make_pool().connection() as connection:
+            assert connection.dbapi().__name__ in {"aiomysql", "asyncmy"}
+            for name in ("Error", "connect", "OperationalError"):
+                assert hasattr(original.dbapi(), name)
+                assert hasattr(connection.dbapi(), name)
+            assert connection.threadsafety() == original.threadsafety() == 1
+            original.cancel()
+            await connection.cancel()
+            assert await value(connection, "SELECT 1") == 1
+        original.close()
+
+    @pytest.mark.parametrize("creator", ["pymysql", "aiomysql"])
+    async def test_a_creator_by_name(self, arguments, closing, creator):
+        async with closing(PooledDB(creator, **arguments)).connection() as connection:
+            assert connection.dbapi() is aiomysql

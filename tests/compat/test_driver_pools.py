@@ -67,6 +67,13 @@ class TestSizes:
         pool.release(second)
         assert (pool.size, pool.freesize) == (2, 2)
 
+    async def test_peewee_async_asks_how_many_are_used(self, create_pool):
+        pool = await create_pool()
+        assert len(pool._used) == 0
+        async with pool.acquire():
+            assert len(pool._used) == 1
+        assert len(pool._used) == 0
+
     async def test_a_second_borrower_gets_a_second_connection(self, create_pool):
         pool = await create_pool(minsize=1)
         async with pool.acquire():
