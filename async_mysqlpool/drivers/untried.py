@@ -61,5 +61,5 @@ class UntriedDriver:
         logger.warning(
             "%s is none of the versions that this pool was tested with (%s), and differs where it matters (%s): "
             "sessions are not reset but every connection is used once; is there a newer async-mysqlpool?",
-            self._called, self._tested, exc,
+            self._called, self._tested, exc, extra={"event": "driver_untried", "driver": self._public.name},
         )  # fmt: skip
