@@ -200,7 +200,7 @@ USE = [
     ("for row in cur: pass", "TypeError", "async for row in cur"),
     ("conn.cursor('SELECT 1')", "TypeError", "cur.execute(sql)"),
     ("conn.cursor(DictCursor)", "TypeError", "aiomysql's DictCursor does not work with fake"),
-    ("cur._last_executed", "AttributeError", "conn.raw.cursor()"),
+    ("cur._last_executed", "AttributeError", ".raw of connection and cursor"),
     ("copy.copy(cur)", "TypeError", "cannot be copied"),
     ("pickle.dumps(cur)", "TypeError", "pickle rows"),
     # -- the pool
