@@ -27,6 +27,7 @@ The map, in the order in which bytes become a borrow; a file imports only from t
         transaction.py  blocks and retries
         stream.py       rows as they come, and those that nobody reads; the deadline of a statement
         statements.py   one statement and what comes of it, on a connection or on the pool
+        declared.py     what the drivers' connections have, for type checkers
         connection.py   the connection and its cursors
         watched.py      the same for those whose statements somebody wants to know of
         queries.py      the pool's helpers, which borrow for themselves

@@ -109,6 +109,11 @@ class StandIn:
             await self._cursor.close()
 
     @property
+    def raw(self) -> Any:
+        """The driver's cursor."""
+        return self._ready()
+
+    @property
     def description(self) -> Any:
         """The columns of the result."""
         return self._ready().description if self._shape is None else self._shape.result.description

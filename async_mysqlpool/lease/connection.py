@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from async_mysqlpool.connection.entry import Entry
     from async_mysqlpool.drivers import Driver
+    from async_mysqlpool.lease import declared
     from async_mysqlpool.lease.transaction import Isolation
 
 __all__ = ["PooledConnection", "PooledCursor"]
@@ -168,28 +169,25 @@ class PooledConnection(Held):
         # Of asyncmy and aiomysql:
         host = user = db = charset = cast("str", None)
         port = server_status = cast("int", None)
-
-        def select_db(self, db: str) -> Coroutine[Any, Any, None]: ...  # noqa: D102
-        def autocommit(self, mode: bool) -> Coroutine[Any, Any, None]: ...  # noqa: D102
-        def get_autocommit(self) -> bool: ...  # noqa: D102
-        def set_charset(self, charset: str) -> Coroutine[Any, Any, None]: ...  # noqa: D102
-        def thread_id(self) -> int: ...  # noqa: D102
-        def get_server_info(self) -> str: ...  # noqa: D102
-        def escape(self, obj: Any, mapping: Any = None) -> str: ...  # noqa: D102
-        def show_warnings(self) -> Coroutine[Any, Any, Sequence[Any]]: ...  # noqa: D102
-
+        select_db = declared.select_db
+        autocommit = declared.autocommit
+        get_autocommit = declared.get_autocommit
+        set_charset = declared.set_charset
+        thread_id = declared.thread_id
+        get_server_info = declared.get_server_info
+        escape = declared.escape
+        show_warnings = declared.show_warnings
         # Of mysql.connector.aio:
         connection_id = cast("int", None)
         server_info = cast("str", None)
+        start_transaction = declared.start_transaction
+        is_connected = declared.is_connected
+        set_autocommit = declared.set_autocommit
+        set_database = declared.set_database
+        get_database = declared.get_database
+        cmd_query = declared.cmd_query
 
-        def start_transaction(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]: ...  # noqa: D102
-        def is_connected(self) -> Coroutine[Any, Any, bool]: ...  # noqa: D102
-        def set_autocommit(self, value: bool) -> Coroutine[Any, Any, None]: ...  # noqa: D102
-        def set_database(self, value: str) -> Coroutine[Any, Any, None]: ...  # noqa: D102
-        def get_database(self) -> Coroutine[Any, Any, str | None]: ...  # noqa: D102
-        def cmd_query(self, query: str | bytes, **kwargs: Any) -> Coroutine[Any, Any, Any]: ...  # noqa: D102
-
-    else:
+    if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_") and name not in _LET_THROUGH:
@@ -376,7 +374,7 @@ class PooledCursor(Guarded):
     def raw(self) -> Any:
         """The driver's own cursor, unguarded."""
         self._connection._held.expose()  # any setting of the connection may be changed through it
-        return self._target._ready() if isinstance(self._target, StandIn) else self._target
+        return self._target.raw if isinstance(self._target, StandIn) else self._target
 
     def _plain(self, name: str) -> Any:
         """An attribute of the driver's cursor that is no method."""
