@@ -112,8 +112,10 @@ async def _say_hello(driver: Driver, params: ConnectParams, choice: bool | None)
             return heard if _is_refusal(exc) else None
         finally:
             listener.close()
-            for _ in range(_TICKS):  # who has just come, and whatever becomes of us, is not left with an open socket
-                await asyncio.sleep(0)
+            try:
+                for _ in range(_TICKS):  # who has just come is taken, so that its socket can be closed
+                    await asyncio.sleep(0)
+            finally:
                 for guest in guests:
                     guest.transport.abort()
     return None
