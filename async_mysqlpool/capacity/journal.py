@@ -228,7 +228,8 @@ class Journal:
             self._left.add((lease.site, "forgotten"))
             self.say(
                 logging.WARNING, "%s: never given back, and found by the garbage collector: %s; use `async with "
-                "pool.acquire()`", self.pool, lease,
+                "pool.acquire()`", self.pool, lease, event="forgotten",
+                connection_id=lease.connection_id, site=lease.site, task=lease.task,
             )  # fmt: skip
 
     def held_too_long(self, lease: Lease) -> None:
