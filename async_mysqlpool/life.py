@@ -65,6 +65,7 @@ class Life:
         self._maintenance: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._close_by = math.inf  # the loop's time up to which close() waits for those who still hold a connection
+        self._out_of_patience = False  # that time has come, by the alarm: some loops' ring a little before their clock
 
     async def open(self, wait: bool = True, timeout: float | None = None) -> None:
         """Start the pool; harmless when it is open already.
@@ -103,14 +104,19 @@ class Life:
         Not by `asyncio.timeout`: in a task that was cancelled before, that of Python 3.11.2 ends in CancelledError.
         """
         capacity = self._capacity
-        ends = math.inf if timeout is None else capacity.loop.time() + timeout
-        alarm = None if timeout is None else capacity.loop.call_at(ends, capacity.progress.set)
+        rung: list[bool] = []  # by the alarm, not by the clock: some loops' alarms ring a little early, and only once
+
+        def ring() -> None:
+            rung.append(True)
+            capacity.progress.set()
+
+        alarm = None if timeout is None else capacity.loop.call_later(timeout, ring)
         try:
             while self._ready().living < capacity.at_rest:
                 error = capacity.connect_error
                 if error is not None and (timeout is None or not isinstance(error, ServerUnavailableError)):
                     raise again(error)
-                if capacity.loop.time() >= ends:
+                if rung:
                     raise ServerUnavailableError(
                         f"pool {self._name}: no {capacity.at_rest} connections within open(timeout={timeout:g})"
                         + (f"; the last attempt failed: {error}" if error else "")
@@ -163,7 +169,12 @@ class Life:
         now = self._capacity.loop.time()
         if seconds is not None and now + seconds < self._close_by:
             self._close_by = now + seconds
-            self._capacity.loop.call_at(self._close_by, self._capacity.progress.set)
+            self._capacity.loop.call_at(self._close_by, self._lose_patience, self._close_by)
+
+    def _lose_patience(self, close_by: float) -> None:
+        if close_by == self._close_by:  # not somebody's who was in less of a hurry
+            self._out_of_patience = True
+            self._capacity.progress.set()
 
     async def _shut_down(self) -> None:
         capacity, started = self._capacity, self._capacity.loop.time()
@@ -178,7 +189,7 @@ class Life:
                     extra={"pool": self._name, "event": "closed_with_borrowers", "count": len(leases)},
                 )  # fmt: skip
             capacity.cut_off()
-            self._close_by = math.inf
+            self._close_by, self._out_of_patience = math.inf, False
             self._close_within(_LAST_CALL)
             await self._emptied()
         capacity.terminate()
@@ -192,7 +203,7 @@ class Life:
         while capacity.entries:
             capacity.progress.clear()
             capacity.retire_idle(lambda _: True, "shutdown")
-            if capacity.loop.time() >= self._close_by:
+            if self._out_of_patience:
                 return False
             if capacity.entries:
                 await capacity.progress.wait()

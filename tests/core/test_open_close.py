@@ -12,7 +12,8 @@ import pytest
 from support import borrow, cancelled_before, check_whole, connection_id, drop, make_pool, now, start, ticks, value
 
 from async_mysqlpool import ConnectError, PoolClosedError, ServerUnavailableError
-from async_mysqlpool.testing.fake import NEVER, FakeError, Step, fail, slow
+from async_mysqlpool.testing.fake import NEVER, FakeError, FakeServer, Step, fail, slow
+from async_mysqlpool.testing.virtual import VirtualTimeLoop
 
 # -- open: SCENARIOS 17, 18, 20-25, 28; PAINS 47, 53 -------------------------------------------------------------------
 
@@ -284,7 +285,7 @@ async def test_whoever_asks_a_closed_pool_is_counted_as_refused(server):
 async def test_a_second_close_with_a_shorter_timeout_is_heard(server):
     pool = make_pool(server)
     await pool.open()
-    conn = await pool.acquire()
+    conn, began = await pool.acquire(), now()
     patient = start(pool.close(timeout=1000))
     await ticks()
     started = now()
@@ -593,3 +594,43 @@ async def test_a_borrower_between_two_statements_is_cut_off_without_a_goodbye(se
         assert server.close.calls == 0
         with pytest.raises(PoolClosedError):
             await asyncio.wait_for(value(conn, "SELECT 1"), 5)
+
+
+# -- loops whose alarms ring a little early, as uvloop's do: it rounds to milliseconds ---------------------------------
+
+
+class EarlyLoop(VirtualTimeLoop):
+    def call_at(self, when, callback, *args, context=None):
+        return super().call_at(when - 0.0004, callback, *args, context=context)
+
+
+async def close_with_a_borrower():
+    pool = make_pool(FakeServer())
+    await pool.open()
+    conn = await pool.acquire()
+    await pool.close(timeout=2)
+    assert conn.closed
+
+
+async def close_in_more_of_a_hurry():
+    pool = make_pool(FakeServer())
+    await pool.open()
+    conn, began = await pool.acquire(), now()
+    patient = start(pool.close(timeout=20))
+    await pool.close(timeout=2)
+    await patient
+    assert (conn.closed, now() < began + 4) == (True, True)
+
+
+async def open_without_a_server():
+    server = FakeServer()
+    server.connect.set(NEVER)
+    with pytest.raises(ServerUnavailableError, match="within open"):
+        await make_pool(server, min_size=1, connect_timeout=1e6).open(timeout=2)
+
+
+@pytest.mark.parametrize("work", [close_with_a_borrower, close_in_more_of_a_hurry, open_without_a_server])
+@pytest.mark.parametrize("loop", [VirtualTimeLoop, EarlyLoop])
+def test_a_time_that_is_up_is_up_whatever_the_clock_says(work, loop):
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(work(), 100))
