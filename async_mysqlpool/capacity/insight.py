@@ -163,7 +163,9 @@ class Insight:
 
     def digest(self, text: Any, escapes: bool) -> str:
         """The statement without its values; remembered, since texts come again."""
-        if not isinstance(text, (str, bytes)) or text in _FIXED:
+        if not isinstance(text, (str, bytes)):
+            text = bytes(text) if isinstance(text, bytearray) else str(text)
+        if text in _FIXED:
             return str(text)
         if len(text) > _LONGEST_TEXT:
             return digest(text, escapes)

@@ -7,12 +7,13 @@ Only a pool that has somebody to tell lends such; all others know nothing of it.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import re
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from async_mysqlpool import events
 from async_mysqlpool.lease.connection import PooledConnection, PooledCursor
 from async_mysqlpool.lease.transaction import transaction
+from async_mysqlpool.misuse import block
 from async_mysqlpool.wire.packets import SERVER_STATUS_NO_BACKSLASH_ESCAPES
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch", "WatchedConnection", "WatchedCursor"]
 
+_END_OF_COMMENT = re.compile(r"\*+/")
+_SPECIAL = re.compile(r"M?!|[+/]")  # with which a comment would be run, or taken for a hint
 _MOST_ROWS = 1 << 63  # some drivers have 2**64 - 1 for a number that they do not know
 
 
@@ -81,7 +84,7 @@ class WatchedConnection(PooledConnection):
         """As of any borrowed connection."""
         return self._told_transaction(isolation, read_only)
 
-    @asynccontextmanager
+    @block("async with conn.transaction()")
     async def _told_transaction(self, isolation: Isolation | None, read_only: bool) -> AsyncGenerator[PooledConnection]:
         entry, loop = self._held, self._owner.loop
         watch, since, error = self._watch, loop.time(), None
@@ -145,11 +148,13 @@ def _row_count(cursor: PooledCursor) -> int | None:
 
 def _with(text: str | bytes, comment: str, filled_in: bool) -> str | bytes:
     """The statement with a comment at its end, in front of a semicolon. What would end the comment is left out."""
-    comment = comment.replace("*/", "")
+    comment = _END_OF_COMMENT.sub("", comment)
+    if _SPECIAL.match(comment):
+        comment = f" {comment}"
     if filled_in:
         comment = comment.replace("%", "%%")
-    if isinstance(text, bytes):
-        return text.rstrip(b"; \t\r\n") + f" /*{comment}*/".encode()
+    if isinstance(text, (bytes, bytearray)):
+        return bytes(text).rstrip(b"; \t\r\n") + f" /*{comment}*/".encode()
     return text.rstrip("; \t\r\n") + f" /*{comment}*/"
 
 
@@ -159,16 +164,18 @@ class WatchedCursor(PooledCursor):
     __slots__ = ()
     _connection: Any  # a WatchedConnection
 
-    def execute(self, query: Any = None, args: Any = None, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+    def execute(self, query: Any = "", args: Any = None, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Run one statement; ``%s`` and ``%(name)s`` in it are replaced by `args`."""
+        query, args = kwargs.pop("operation", query), kwargs.pop("params", args)
 
         def call(said: Any) -> Awaitable[Any]:
             return super(WatchedCursor, self).execute(said, args, **kwargs)
 
         return cast("Coroutine[Any, Any, Any]", self._connection._told(query, "execute", call, self, args))
 
-    def executemany(self, query: Any = None, args: Sequence[Any] = (), **kwargs: Any) -> Coroutine[Any, Any, Any]:
+    def executemany(self, query: Any = "", args: Sequence[Any] = (), **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Run one statement with many sets of arguments."""
+        query, args = kwargs.pop("operation", query), kwargs.pop("seq_params", args)
 
         def call(said: Any) -> Awaitable[Any]:
             return super(WatchedCursor, self).executemany(said, args, **kwargs)

@@ -25,7 +25,7 @@ from async_mysqlpool.testing.fake import FakeDriver, FakeError
 SECRET = "hunter2"
 # Texts that are hardly those of a driver's, a framework's or a settings library's own classes.
 CLASSES = """
-import asyncio, copy, datetime, sys
+import asyncio, copy, dataclasses, datetime, sys
 class SqlalchemyUrl:
     def __str__(self): return "mysql://u:***@h"
     def render_as_string(self, hide_password=True): return "mysql://u:hunter2@h"
@@ -34,6 +34,8 @@ class MySQLDsn:
 class SecretStr:
     def __repr__(self): return "SecretStr('**********')"
     def get_secret_value(self): return "hunter2"
+@dataclasses.dataclass
+class Settings: host: str = "h"; password: str = "hunter2"
 class Listener:
     def on_event(self, event): pass
 class Waiting:
@@ -81,6 +83,8 @@ OPTIONS = [
     ("P(host='mysql://u:hunter2@h')", "ConfigurationError", "a whole DSN comes first"),
     ("P(host='u:hunter2@h')", "ConfigurationError", "user=..., password=..., host=..."),
     ("P(host='one,two')", "ConfigurationError", "a pool has one server"),
+    ("P(host=Settings())", "ConfigurationError", "host must be a text", "not a Settings"),
+    ("P(session_variables={'sql_mode': Settings()})", "ConfigurationError", "a plain value, not a Settings"),
     ("P(host='/run/mysqld.sock')", "ConfigurationError", "unix_socket=..."),
     ("P(hostname='h')", "ConfigurationError", "did you mean 'host'?"),
     ("P(port='3306')", "ConfigurationError", "port", "int(...)"),
@@ -181,6 +185,11 @@ USE = [
     ),
     ("c = await pool.acquire()\nawait pool.acquire(timeout=None)", "PoolDeadlockError", "waits for itself", "all 2"),
     ("with conn: pass", "TypeError", "async with pool.acquire() as conn"),
+    (
+        "async with P(watch_statements=True) as p, p.acquire() as c: await c.transaction()",
+        "TypeError",
+        "async with conn.transaction()",
+    ),
     ("conn.close(); conn.cursor()", "ConnectionReleasedError", "given back", "acquired at", "pass the pool"),
     ("conn.close(); cur.lastrowid", "ConnectionReleasedError", "lastrowid in the block that borrows it"),
     ("conn.close(); await cur.execute('SELECT 1')", "ConnectionReleasedError", "given back"),

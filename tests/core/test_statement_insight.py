@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 from support import borrow, make_pool, others_hold, value
@@ -49,6 +50,12 @@ async def executemany(pool):
         await cursor.executemany("INSERT INTO t VALUES (%s)", [(1,), (2,), (3,)])
 
 
+async def by_keyword(pool):
+    async with pool.acquire() as conn, conn.cursor() as cursor:
+        await cursor.execute(operation="SELECT %s", params=(1,))
+        await cursor.executemany(operation="INSERT INTO t VALUES (%s)", seq_params=[(1,), (2,)])
+
+
 async def one_shot(pool):
     await pool.fetch_value("SELECT 1")
 
@@ -70,6 +77,7 @@ async def block(pool):
     [
         (execute, [("execute", "SELECT ?", True, 0)]),
         (executemany, [("executemany", "INSERT INTO t VALUES (?)", True, 3)]),
+        (by_keyword, [("execute", "SELECT ?", True, 0), ("executemany", "INSERT INTO t VALUES (?)", True, 2)]),
         (one_shot, [("execute", "SELECT ?", False, 0)]),
         (begin_and_commit, [("begin", "BEGIN", False, 0), ("commit", "COMMIT", False, 0),
                             ("rollback", "ROLLBACK", False, 0)]),
@@ -203,6 +211,27 @@ async def test_an_observer_may_have_a_comment_sent_along(server, sql, args, sent
     async with make_pool(server, observers=[Statements("key='50%25'*/")], reset="none") as pool:
         await run(pool, sql, args)
         assert server.statements()[-1] == sent
+
+
+@pytest.mark.parametrize(
+    ("comment", "sent"),
+    [("a*/b", "/*ab*/"), ("a**//b", "/*a/b*/"), ("a***/", "/*a*/"), ("!40101 , 2", "/* !40101 , 2*/"),
+     ("M!100100 , 2", "/* M!100100 , 2*/"), ("+ MAX_EXECUTION_TIME(1)", "/* + MAX_EXECUTION_TIME(1)*/"),
+     ("*/!1", "/* !1*/")],
+)  # fmt: skip
+async def test_a_comment_stays_one_whatever_is_in_it(server, comment, sent):
+    server.answer("SELECT 1")
+    async with make_pool(server, observers=[Statements(comment)], reset="none") as pool:
+        await pool.execute(sql := "SELECT 1")
+        assert server.statements()[-1] == f"{sql} {sent}"
+
+
+@pytest.mark.parametrize("kind", [str, str.encode, lambda text: bytearray(text.encode())])
+async def test_a_digest_has_no_values_whatever_the_statement_is_given_as(server, statements, kind):
+    async with make_pool(server, observers=[statements], reset="none") as pool:
+        with suppress(Exception):  # the fake driver takes nothing but texts
+            await run(pool, kind("SELECT 'hunter2'"))
+    assert statements.ended()[0].started.digest == "SELECT ?"
 
 
 async def test_an_observer_that_fails_on_a_statement_changes_nothing(server, caplog):
