@@ -216,7 +216,7 @@ def check_answer(key: str, answer: object) -> None:
     """
     wanted, fits = _ANSWERS[key]
     if not fits(answer):
-        shown = "something else" if key == "password" else repr(answer)
+        shown = "something else" if key == "password" else remedies.shown(key, answer)
         raise ConfigurationError(f"the function for {key} must return {wanted}, not {shown}")
 
 

@@ -76,7 +76,8 @@ def read_dsn(dsn: str, options: Container[str], unknown: Callable[[str], str]) -
     for key, text in parse_qsl(parts.query, keep_blank_values=True):
         ours = "database" if key == "db" else key
         if ours not in options:
-            raise ConfigurationError(f"in the DSN: {unknown(key) if key.isidentifier() else _NO_NAME}")
+            is_name = key.isidentifier() and "password=" not in parts.query  # which may have an & in it
+            raise ConfigurationError(f"in the DSN: {unknown(key) if is_name else _NO_NAME}")
         result[ours] = _from_text(ours, text)
     return result
 

@@ -126,8 +126,8 @@ def shown(key: str, value: object) -> str:
         return f"a secret ({kind})"
     if isinstance(value, str) and ("://" in value or "@" in value):
         return "what was given (not shown: it may hold a password)"
-    if isinstance(value, (Mapping, list, tuple, set, bytes)):
-        return f"a {kind}"
+    if value is not None and not isinstance(value, (str, int, float, type)):
+        return f"a {kind}"  # settings, say, whose text tells all that is in them
     text = repr(value)
     return text if len(text) <= 80 else f"a {kind}"
 

@@ -139,6 +139,7 @@ def test_a_password_that_is_not_encoded_is_refused_with_the_remedy(dsn):
      "mysql://u:p@h:99999/hunter2", "x://u:hunter2@h", "u:hunter2@h", "hunter2", "u:hunter2://h",
      "mysql://u:p@h/db?max_size=hunter2", "mysql://u:p@h/db?ssl=hunter2", "mysql://u:p@h/db?reset=hunter2",
      "mysql://u:p@h/db?charset=hunter2!", "mysql://u:p@h/db?hunter2%40x=1", "mysql://u:p@h/db?hunter2-x=1",
+     "mysql://h/db?user=u&password=p&hunter2", "mysql://h/db?password=p&hunter2=x&user=u",
      "mysql://u:hunter2@h/db?max_size=0", "mysql://u:hunter2@h/db?maxsize=5"],
 )  # fmt: skip
 def test_no_refusal_shows_the_password(dsn):
@@ -313,7 +314,9 @@ async def test_a_callable_is_asked_at_every_connect(server, option, kind):
     ("option", "answer", "text"),
     [
         ("host", None, "the function for host must return a text, not None"),
-        ("host", b"db", "the function for host must return a text, not b'db'"),
+        ("host", b"db", "the function for host must return a text, not a bytes$"),
+        ("host", {"host": "h", "password": "hunter2"}, "the function for host must return a text, not a dict$"),
+        ("user", ("u", "hunter2"), "the function for user must return a text, or None, not a tuple$"),
         ("port", "3306", "the function for port must return a port number, 1 to 65535, not '3306'"),
         ("port", 0, "the function for port must return a port number, 1 to 65535, not 0"),
         ("user", 7, "the function for user must return a text, or None, not 7"),
