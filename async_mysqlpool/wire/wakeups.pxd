@@ -5,6 +5,7 @@ cdef class Wakeups:
     cdef object __weakref__
     cdef object _done
     cdef bint _held, _runs_soon
+    cdef public bint nests
 
     cpdef bint hold(self, loop) except -1
     cpdef add(self, Waiter waiter)

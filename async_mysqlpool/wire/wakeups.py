@@ -25,14 +25,19 @@ _PENDING, _FINISHED, _CANCELLED = 0, 1, 2
 
 
 class Wakeups:
-    """The waiters of one event loop that are done and whose tasks have to go on."""
+    """The waiters of one event loop that are done and whose tasks have to go on.
 
-    __slots__ = ("__weakref__", "_done", "_held", "_runs_soon")
+    Attributes:
+        nests: the loop may be run by a task of its own (`nest_asyncio`), which waits for others that are done then.
+    """
+
+    __slots__ = ("__weakref__", "_done", "_held", "_runs_soon", "nests")
 
     def __init__(self) -> None:
         self._done: deque[Waiter] = deque()
         self._held = False
         self._runs_soon = False
+        self.nests = False
 
     def hold(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Collect those who are done until `run`; whether that is to be called, as nobody collects them already.
@@ -47,7 +52,7 @@ class Wakeups:
     def add(self, waiter: Waiter) -> None:
         """Let its task go on, soon."""
         self._done.append(waiter)
-        if not (self._held or self._runs_soon):
+        if not self._runs_soon and (self.nests or not self._held):
             self._runs_soon = True
             waiter.loop.call_soon(self._run_soon)
 
@@ -81,6 +86,7 @@ def wakeups_of(loop: asyncio.AbstractEventLoop) -> Wakeups:
     wakeups = _of_loops.get(loop)
     if wakeups is None:
         wakeups = _of_loops[loop] = Wakeups()
+    wakeups.nests = hasattr(loop, "_nest_patched")
     return wakeups
 
 

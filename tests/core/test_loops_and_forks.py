@@ -136,6 +136,41 @@ def test_a_forked_child_is_told_and_the_parent_goes_on(tmp_path):  # PAINS 54
     assert done.returncode == 0, done.stderr
 
 
+# A task that was woken with others runs the loop itself, as notebooks do, and waits for tasks that wait for the pool.
+NESTED = """
+import asyncio, nest_asyncio
+from async_mysqlpool import ConnectionPool
+from async_mysqlpool.testing.fake import FakeDriver
+
+async def main():
+    {early}
+    loop = asyncio.get_running_loop()
+    async with ConnectionPool(driver=FakeDriver(), max_size=1) as pool:
+        {late}
+        async def several():
+            return await asyncio.gather(*(pool.fetch_value("SELECT 1") for _ in range(3)))
+        async def nesting():
+            async with pool.acquire():
+                pass
+            return loop.run_until_complete(several())
+        conn = await pool.acquire()
+        tasks = [asyncio.create_task(nesting()) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        conn.close()
+        assert await asyncio.gather(*tasks) == [[1, 1, 1]] * 2
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_a_loop_that_is_run_within_itself(when):
+    pytest.importorskip("nest_asyncio")
+    program = NESTED.format(**{"early": "", "late": "", when: "nest_asyncio.apply()"})
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 # -- the virtual loop itself -------------------------------------------------------------------------------------------
 
 
