@@ -285,7 +285,7 @@ async def test_whoever_asks_a_closed_pool_is_counted_as_refused(server):
 async def test_a_second_close_with_a_shorter_timeout_is_heard(server):
     pool = make_pool(server)
     await pool.open()
-    conn, began = await pool.acquire(), now()
+    conn = await pool.acquire()
     patient = start(pool.close(timeout=1000))
     await ticks()
     started = now()
