@@ -212,6 +212,30 @@ async def test_a_bare_mount_sends_to_where_its_links_lead(pool: ConnectionPool):
         assert (await client.get("/pool")).headers["location"] == "pool/"
 
 
+@pytest.mark.parametrize(
+    ("root", "path", "status", "location"),
+    [
+        ("/d", "/data", 200, None),  # where the path is what is below the mount
+        ("/d", "/d/data", 200, None),
+        ("/pool", "/pool", 307, b"pool/"),
+        ("/pool", "", 307, b"pool/"),
+    ],
+)
+async def test_paths_as_frameworks_give_them(
+    pool: ConnectionPool, root: str, path: str, status: int, location: bytes | None
+):
+    sent = list[Any]()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    page = pool_page(pool)
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": root, "headers": [], "query_string": b""}
+    await page(scope, asyncio.Event().wait, send)
+    page.stop()
+    assert (sent[0]["status"], dict(sent[0]["headers"]).get(b"location")) == (status, location)
+
+
 async def test_as_an_application_of_its_own(pool: ConnectionPool):
     page, sent = pool_page(pool), list[Any]()
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])

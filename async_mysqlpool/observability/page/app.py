@@ -52,7 +52,8 @@ def pool_page(*pools: ConnectionPool, authorize: Authorize | None = None) -> Poo
     Args:
         *pools: one or several; they may be opened later.
         authorize: who may look: a function, also async, of the request's ASGI scope (`Request(scope)` in Starlette).
-            None: whoever can reach it. It shows lines of your code, names of tasks, and statements without values.
+            None: whoever can reach it. It shows lines of your code, names of tasks, statements without values, and
+            what the pool logs, errors of the server and of your hooks included.
     """
     return PoolPage(pools, authorize)
 
@@ -127,7 +128,7 @@ class PoolPage:
         self.start()
         path = _path(scope)
         if path == "":  # without the slash, links on the page would lead beside it
-            here = scope["path"].rpartition("/")[2].encode()
+            here = (scope["path"] or scope.get("root_path", "")).rpartition("/")[2].encode()
             await _answer(send, scope, 307, b"text/plain", b"", (b"location", here + b"/"))
         elif path == "/":
             nonce = secrets.token_urlsafe(16)
@@ -173,7 +174,7 @@ def _path(scope: Scope) -> str:
     """The path below where the page is mounted; frameworks differ in whether `path` has that part as well."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    return path[len(root) :] if root and path.startswith(root) else path
+    return path[len(root) :] if f"{path}/".startswith(f"{root}/") else path
 
 
 def _position(number: int) -> str:
