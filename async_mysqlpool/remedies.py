@@ -207,8 +207,9 @@ def _observers(value: object) -> str:
         on_event = getattr(observer, "on_event", None)
         if not callable(on_event):
             return _AN_OBSERVER
-        if inspect.iscoroutinefunction(on_event):
-            return "on_event must be a plain function: it is called in the middle of things, and cannot wait"
+        for name in ("on_event", "on_statement"):
+            if inspect.iscoroutinefunction(getattr(observer, name, None)):
+                return f"{name} must be a plain function: it is called in the middle of things, and cannot wait"
     return ""
 
 

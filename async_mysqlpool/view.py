@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from async_mysqlpool.connection.entry import State
+from async_mysqlpool.errors import ConfigurationError
 from async_mysqlpool.lease.queries import Queries
+from async_mysqlpool.remedies import remedy
 from async_mysqlpool.stats import Counters, PoolStats, ServerInfo
 
 if TYPE_CHECKING:
@@ -94,7 +96,13 @@ class View(Queries):
         """Have an observer told from now on, of connections that are lent from now on; the result puts an end to that.
 
         One that has an `on_statement` method is told of statements, too.
+
+        Raises:
+            ConfigurationError: it is no observer.
         """
+        if advice := remedy("observers", [observer]):
+            raise ConfigurationError(f"observe() takes one observer: {advice}")
+        observing = [observer]  # until it is stopped, once: whoever observes twice goes on with the other one
 
         def change(observers: tuple[Observer, ...]) -> None:
             self._config = replace(self._config, observers=observers)
@@ -102,7 +110,10 @@ class View(Queries):
                 self._capacity.journal.observe(observers)
 
         def stop() -> None:
-            change(tuple(other for other in self._config.observers if other is not observer))
+            others = list(self._config.observers)
+            if observing:
+                del others[[other is observer for other in others].index(True)], observing[:]
+            change(tuple(others))
 
         change((*self._config.observers, observer))
         return stop

@@ -36,6 +36,9 @@ class SecretStr:
     def get_secret_value(self): return "hunter2"
 @dataclasses.dataclass
 class Settings: host: str = "h"; password: str = "hunter2"
+class Telling:
+    def on_event(self, event): pass
+    async def on_statement(self, event): pass
 class Listener:
     def on_event(self, event): pass
 class Waiting:
@@ -150,6 +153,10 @@ OPTIONS = [
     ("P(observers=Listener())", "ConfigurationError", "observers=[observer]"),
     ("P(observers=[Listener])", "ConfigurationError", "observers=[Listener(...)]"),
     ("P(observers=[Waiting()])", "ConfigurationError", "a plain function"),
+    ("P(observers=[Telling()])", "ConfigurationError", "on_statement must be a plain function"),
+    ("P().observe(print)", "ConfigurationError", "one observer", "on_event(event)"),
+    ("P().observe(Listener)", "ConfigurationError", "one, not their class"),
+    ("P().observe([Listener()])", "ConfigurationError", "one observer"),
     ("P(on_connect='SET x')", "ConfigurationError", "session_variables={...}"),
     ("async def hook(): pass\nP(on_connect=hook)", "ConfigurationError", "one argument, the connection"),
     ("async def hook(c): pass\nP(on_connect=hook(1))", "ConfigurationError", "the function itself"),

@@ -198,6 +198,17 @@ async def test_whoever_comes_later_is_told_until_it_leaves(server, statements, r
     assert len(recorder.of(events.Acquired)) == 3
 
 
+async def test_who_observes_twice_stops_twice(server, statements):
+    async with make_pool(server, reset="none") as pool:
+        first, second = pool.observe(statements), pool.observe(statements)
+        first()
+        first()
+        await run(pool, "SELECT 1")
+        second()
+        await run(pool, "SELECT 2")
+    assert [event.started.text for event in statements.ended()] == ["SELECT 1"]
+
+
 @pytest.mark.parametrize(
     ("sql", "args", "sent"),
     [
