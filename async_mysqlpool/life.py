@@ -65,6 +65,7 @@ class Life:
         self._maintenance: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._close_by = math.inf  # the loop's time up to which close() waits for those who still hold a connection
+        self._alarm: asyncio.TimerHandle | None = None  # for that time
         self._out_of_patience = False  # that time has come, by the alarm: some loops' ring a little before their clock
 
     async def open(self, wait: bool = True, timeout: float | None = None) -> None:
@@ -158,6 +159,7 @@ class Life:
         if self._closing is None:
             self._life = Stage.CLOSING
             self._closing = asyncio.create_task(self._shut_down(), name=f"{self._name}: close")
+            self._closing.add_done_callback(self._turn_off)
         try:
             await asyncio.shield(self._closing)
         except asyncio.CancelledError:
@@ -169,12 +171,18 @@ class Life:
         now = self._capacity.loop.time()
         if seconds is not None and now + seconds < self._close_by:
             self._close_by = now + seconds
-            self._capacity.loop.call_at(self._close_by, self._lose_patience, self._close_by)
+            self._turn_off()
+            self._alarm = self._capacity.loop.call_at(self._close_by, self._lose_patience)
 
-    def _lose_patience(self, close_by: float) -> None:
-        if close_by == self._close_by:  # not somebody's who was in less of a hurry
-            self._out_of_patience = True
-            self._capacity.progress.set()
+    def _lose_patience(self) -> None:
+        self._out_of_patience = True
+        self._capacity.progress.set()
+
+    def _turn_off(self, _: object = None) -> None:
+        """An alarm that is to ring keeps the pool alive."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     async def _shut_down(self) -> None:
         capacity, started = self._capacity, self._capacity.loop.time()
