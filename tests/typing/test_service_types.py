@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from checkers import ROOT, mypy, pyright
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 SERVICE = ROOT / "examples" / "service"
 REVEALED = re.compile(r'(?:Revealed type is|Type of "\w+" is) "(.*)"')
 
@@ -56,24 +53,6 @@ def revealing(text: str) -> str:
         if isinstance(node, ast.AsyncFunctionDef):
             Reveals().visit(node)
     return ast.unparse(ast.fix_missing_locations(tree))
-
-
-def run(*command: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, text=True, check=False, cwd=ROOT
-    ).stdout
-
-
-def mypy(folder: Path) -> str:
-    (folder / "mypy.ini").write_text(f"[mypy]\nstrict = true\nmypy_path = {ROOT}:{folder}\n")
-    return run("mypy", "--follow-imports=silent", "--config-file", str(folder / "mypy.ini"), str(folder))
-
-
-def pyright(folder: Path) -> str:
-    settings = {"typeCheckingMode": "strict", "extraPaths": [str(ROOT)], "pythonVersion": "3.11"}
-    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
-    found = json.loads(run("pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(folder)))
-    return "\n".join(cast("str", item["message"]) for item in found["generalDiagnostics"])
 
 
 @pytest.mark.parametrize("checker", [mypy, pyright], ids=lambda checker: checker.__name__)
