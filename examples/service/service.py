@@ -1,6 +1,6 @@
 """A service as one writes it: accounts, transfers that are safe to repeat, exports row by row, health, the live page.
 
-DSN=mysql://app:secret@localhost/bank uvicorn --app-dir examples/service --factory service:from_environment
+DSN=mysql://app:secret@db/bank PAGE_TOKEN=... uvicorn --app-dir examples/service --factory service:from_environment
 Its tests, on a throwaway server: pytest examples/service
 """
 
