@@ -153,7 +153,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Mypy and pyright, both strict, on the package and on programs that use it (tests/typing)."""
+    """Mypy and pyright, both strict, on the package and on programs that use it (tests/typing, examples/service)."""
     install(session, "test", "typing")
     session.run("mypy")
     session.run("pyright")

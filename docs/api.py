@@ -38,18 +38,21 @@ def written(name: str, item: object) -> str:
         return f"`{name}`"
     words: list[str] = []
     for parameter in inspect.signature(item).parameters.values():
-        if parameter.name in {"self", "unnamed"}:
+        if parameter.name in {"self", "host", "unnamed"}:  # `host`: what a helper is a method of
             continue
         if parameter.kind is parameter.KEYWORD_ONLY and not any(word.startswith("*") for word in words):
             words.append("*")
         star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         default = "" if parameter.default is parameter.empty else f"={_default(parameter.default)}"
         words.append(f"{star}{parameter.name}{default}")
-    call = "await " if inspect.iscoroutinefunction(item) else ""
+    awaited = inspect.iscoroutinefunction(item) or "Coroutine[" in str(inspect.signature(item).return_annotation)
+    call = "await " if awaited else ""
     return f"`{call}{name}({', '.join(words)})`"
 
 
 def _default(value: object) -> str:
+    if isinstance(value, type):
+        return value.__name__
     return "..." if type(value).__module__.startswith("async_mysqlpool") else repr(value)
 
 

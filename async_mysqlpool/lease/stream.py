@@ -30,6 +30,7 @@ __all__ = ["Deadline", "Lent", "RowStream", "read_to_its_end"]
 
 T = TypeVar("T")
 _AT_ONCE = 500  # rows that are thrown away together
+_TURN = 100  # rows, after which other tasks have a turn
 
 
 class Lent(Protocol):
@@ -172,6 +173,7 @@ class RowStream(Generic[T]):
         self._makers = make
         self._timeout = timeout
         self._ended = False
+        self._asked = 0
         self._connection: Any = None
         self._cursor: Any = None
         self._reading: _Reading | None = None
@@ -182,6 +184,9 @@ class RowStream(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
+        self._asked += 1
+        if self._asked % _TURN == 0:
+            await asyncio.sleep(0)  # rows that have come are read without waiting, thousands in one turn of the loop
         if self._ended:
             raise StopAsyncIteration
         try:

@@ -157,6 +157,59 @@ async def test_two_tasks_cannot_read_one_stream_at_once(server):
         assert await first == ("a",)
 
 
+async def test_others_have_their_turns_while_rows_come_without_waiting(server):
+    server.answer("many", rows=[(1,)] * 1000)
+    async with make_pool(server) as pool:
+        turns = 0
+
+        async def count():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with pool.stream("SELECT many") as rows:
+            assert await anext(rows) == (1,)
+            other = start(count())
+            assert sum([1 async for _ in rows]) == 999
+            assert turns >= 9
+        other.cancel()
+
+
+async def test_a_stream_may_be_closed_by_another_task_while_it_has_its_turn(server):
+    server.answer("many", rows=[(1,)] * 1000)
+    async with make_pool(server) as pool, pool.stream("SELECT many") as rows:
+
+        async def read():
+            return [row async for row in rows]
+
+        await anext(rows)
+        reading = start(read())
+        await asyncio.sleep(0)
+        await rows.aclose()
+        assert 0 < len(await reading) < 999
+        await check_whole(pool, server)
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_stream_may_be_cancelled_while_others_have_their_turn(server, own):
+    server.answer("many", rows=[(1,)] * 1000)
+    async with make_pool(server) as pool:
+
+        async def read(host):
+            async for _ in host.stream("SELECT many"):
+                task.cancel()
+
+        async def borrow():
+            async with pool.acquire() as conn:
+                await read(conn)
+
+        task = start(read(pool) if own else borrow())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await check_whole(pool, server)
+
+
 async def test_no_connection_is_no_stream(server):
     async with make_pool(server, max_size=1, queue_timeout=1) as pool, pool.acquire():
 

@@ -44,7 +44,7 @@ async def test_fastapi(serve: Callable[..., Running], tmp_path: Path, books: Non
     app = serve(str(tmp_path), "program:app", DSN=dsn)
     with quiet(app):
         async with client(app) as http:
-            assert (await http.get("/books/1")).json() == "Emma"
+            assert (await http.get("/books/1")).json() == {"id": 1, "title": "Emma"}
             assert (await http.get("/books/7")).status_code == 404
             assert (await http.post("/books", params={"title": "Sanditon"})).json() == 3
             assert (await http.get("/titles")).text.split() == ["Emma", "Persuasion", "Sanditon"]
@@ -57,10 +57,10 @@ async def test_fastapi_in_the_readme(serve: Callable[..., Running], tmp_path: Pa
     app = serve(str(tmp_path), "program:app", DSN=dsn)
     with quiet(app):
         async with client(app) as http:
-            assert (await http.get("/books/1")).json() == "Emma"
+            assert (await http.get("/books/1")).json() == {"id": 1, "title": "Emma"}
             assert (await http.get("/books/7")).json() is None
             assert (await http.post("/books", params={"title": "Sanditon"})).status_code == 201
-            assert (await http.get("/books/3")).json() == "Sanditon"
+            assert (await http.get("/books/3")).json() == {"id": 3, "title": "Sanditon"}
             assert (await http.get("/health/ready")).json() == {"status": "ready"}
 
 
