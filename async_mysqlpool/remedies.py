@@ -247,8 +247,6 @@ def _variables(value: object) -> str:
             return "names must be texts"
         if name.startswith("@"):
             return f"write the name without @: {name.lstrip('@')!r}"
-        if name.lower() == "autocommit":
-            return "autocommit is an option of its own: autocommit=..."
         if name.lower() in {"names", "character_set_client", "character_set_connection", "character_set_results"}:
             return "what the connection speaks are the options charset=... and collation=..."
         if isinstance(setting, (list, tuple, set)):

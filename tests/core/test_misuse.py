@@ -119,7 +119,6 @@ OPTIONS = [
     ("P(isolation_level='SERIALIZABLE')", "ConfigurationError", "transaction_isolation"),
     ("P(session_variables=[('time_zone', 'x')])", "ConfigurationError", "{'time_zone': '+00:00'}"),
     ("P(session_variables={'@@time_zone': 'x'})", "ConfigurationError", "without @: 'time_zone'"),
-    ("P(session_variables={'autocommit': 0})", "ConfigurationError", "autocommit=..."),
     ("P(session_variables={'names': 'utf8'})", "ConfigurationError", "charset=..."),
     ("P(session_variables={'sql_mode': ['A']})", "ConfigurationError", '",".join(...)'),
     ("P(connect_args=[('password', 'hunter2')])", "ConfigurationError", "a mapping", "not a list"),
