@@ -54,7 +54,7 @@ def test_who_starves_is_counted(parts):
 def test_the_command(tmp_path):
     file = tmp_path / "bench.json"
     command = [sys.executable, str(FOLDER / "bench.py"), "--json", str(file), "--server=mariadb", "--driver=asyncmy"]
-    command += ["--workload=transaction", "--tasks=10", "--rounds=2", "--seconds=0.05"]
+    command += ["--workload=transaction", "--tasks=10", "--rounds=2", "--seconds=0.3"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = json.loads(file.read_text())["lines"]
