@@ -14,22 +14,23 @@ _LONGEST = 1024  # characters of a digest
 _LONGEST_SUMMARY = 255  # as OpenTelemetry's conventions want it
 
 # Of a text in quotes that is cut off, all that is left is a value. Possessive, so that nothing is looked at twice.
-_QUOTED = r"(?:\b[xXbBnN])?(?:'(?:[^'\\]++|\\.|'')*+(?:'|\\?\Z)|\"(?:[^\"\\]++|\\.|\"\")*+(?:\"|\\?\Z))"
-_QUOTED_PLAIN = r"(?:\b[xXbBnN])?(?:'(?:[^']++|'')*+(?:'|\Z)|\"(?:[^\"]++|\"\")*+(?:\"|\Z))"
+# Where a group is repeated it is in an atomic one: the possessive form, ``)*+``, goes wrong in Python 3.11.2 (Debian 12).
+_QUOTED = r"(?:\b[xXbBnN])?(?:'(?>(?:[^'\\]++|\\.|'')*)(?:'|\\?\Z)|\"(?>(?:[^\"\\]++|\\.|\"\")*)(?:\"|\\?\Z))"
+_QUOTED_PLAIN = r"(?:\b[xXbBnN])?(?:'(?>(?:[^']++|'')*)(?:'|\Z)|\"(?>(?:[^\"]++|\"\")*)(?:\"|\Z))"
 _PART = r"""
-    (?P<gap>(?:\s++|/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z)|(?:\#|--(?=\s|\Z))[^\n]*+)++)
+    (?P<gap>(?>(?:\s++|/\*(?>(?:[^*]++|\*(?!/))*)(?:\*/|\Z)|(?:\#|--(?=\s|\Z))[^\n]*+)+))
   | (?P<value>QUOTED
       | (?<![\w$.])(?:0[xX][0-9a-fA-F]++|0b[01]++|(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)(?![\w$])
       | %(?:\(\w++\))?s)
-  | (?P<name>`(?:[^`]++|``)*+(?:`|\Z)|[\w$@]++)
+  | (?P<name>`(?>(?:[^`]++|``)*)(?:`|\Z)|[\w$@]++)
   | (?P<rest>%%|.)
 """
 _PARTS = {
     escapes: re.compile(_PART.replace("QUOTED", _QUOTED if escapes else _QUOTED_PLAIN), re.VERBOSE | re.DOTALL)
     for escapes in (True, False)
 }
-_VALUES = re.compile(r"\?(?: ?, ?\?)++")
-_TUPLES = re.compile(r"(\( ?\?(?:, \.\.\.)? ?\))(?: ?, ?\( ?\?(?:, \.\.\.)? ?\))++")
+_VALUES = re.compile(r"\?(?>(?: ?, ?\?)+)")
+_TUPLES = re.compile(r"(\( ?\?(?:, \.\.\.)? ?\))(?>(?: ?, ?\( ?\?(?:, \.\.\.)? ?\))+)")
 
 
 def digest(text: str | bytes, escapes: bool = True) -> str:
@@ -58,7 +59,8 @@ def _replaced(token: re.Match[str]) -> str:
 
 
 _TARGET = re.compile(
-    r"\b(?:from|join|into|update|table|call)\b (?:ignore |low_priority |if (?:not )?exists )?+((?:`[^`]*+`|[\w$.@])++)",
+    r"\b(?:from|join|into|update|table|call)\b (?>(?:ignore |low_priority |if (?:not )?exists )?)"
+    r"((?>(?:`[^`]*+`|[\w$.@])+))",
     re.IGNORECASE,
 )
 _VERB = re.compile(r"[(\s]*(\w++)")
