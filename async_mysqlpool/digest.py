@@ -14,7 +14,7 @@ _LONGEST = 1024  # characters of a digest
 _LONGEST_SUMMARY = 255  # as OpenTelemetry's conventions want it
 
 # Of a text in quotes that is cut off, all that is left is a value. Possessive, so that nothing is looked at twice.
-# Where a group is repeated it is in an atomic one: the possessive form, ``)*+``, goes wrong in Python 3.11.2 (Debian 12).
+# Where a group is repeated it is in an atomic one: the possessive form, ``)*+``, goes wrong in Python 3.11.2.
 _QUOTED = r"(?:\b[xXbBnN])?(?:'(?>(?:[^'\\]++|\\.|'')*)(?:'|\\?\Z)|\"(?>(?:[^\"\\]++|\\.|\"\")*)(?:\"|\\?\Z))"
 _QUOTED_PLAIN = r"(?:\b[xXbBnN])?(?:'(?>(?:[^']++|'')*)(?:'|\Z)|\"(?>(?:[^\"]++|\"\")*)(?:\"|\Z))"
 _PART = r"""
