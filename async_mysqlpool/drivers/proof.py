@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,6 @@ __all__ = ["UnprovedError", "prove"]
 # An error of these kinds says that a part of the driver is not there, or is another one.
 _NOT_THERE = (AttributeError, TypeError, LookupError, NotImplementedError, struct.error)
 _NO_SUCH_COLUMN = 1054
-_TICKS = 5  # of the event loop, in which it takes a connection, or closes one
 _SECRET = "proof"  # noqa: S105  it is none
 _QUESTION, _ANSWER = "SELECT 'proof', 42", ["proof", "42"]
 
@@ -87,38 +87,71 @@ def _check(fits: bool, otherwise: str) -> None:
 async def _say_hello(driver: Driver, params: ConnectParams, choice: bool | None) -> list[bytes] | None:
     """What a server is told that offers no TLS, and wants the password in clear text; None if nobody refuses that."""
     heard: list[bytes] = []
-    guests: list[asyncio.StreamWriter] = []
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        guests.append(writer)
-        for packet in (_GREETING, _SWITCH):
-            writer.write(packet)
-            said = await reader.read(1 << 16)
-            if not said:
-                break
-            heard.append(said)
-        writer.close()
-
-    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    here = replace(
-        params, host="127.0.0.1", port=port, unix_socket=None, user="proof", password=_SECRET, ssl=choice,
-        connect_args={},
-    )  # fmt: skip
-    async with listener:
+    with _Host(heard) as port:
+        here = replace(
+            params, host="127.0.0.1", port=port, unix_socket=None, user="proof", password=_SECRET, ssl=choice,
+            connect_args={},
+        )  # fmt: skip
         try:
             driver.abort(await driver.connect(here))
         except Exception as exc:  # noqa: BLE001  which one it is decides
             return heard if _is_refusal(exc) else None
-        finally:
-            listener.close()
-            try:
-                for _ in range(_TICKS):  # who has just come is taken, so that its socket can be closed
-                    await asyncio.sleep(0)
-            finally:
-                for guest in guests:
-                    guest.transport.abort()
     return None
+
+
+class _Host:
+    """Greets who connects, and listens to two answers. Of plain sockets, so that none is left whatever is cancelled."""
+
+    def __init__(self, heard: list[bytes]) -> None:
+        self._heard = heard
+        self._loop = asyncio.get_running_loop()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._guests: dict[socket.socket, list[bytes]] = {}  # what each is still to be told
+
+    def __enter__(self) -> int:
+        """Its port."""
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener, self._take)
+        return int(self._listener.getsockname()[1])
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        for guest in list(self._guests):
+            self._leave(guest)
+
+    def _take(self) -> None:
+        try:
+            guest, _ = self._listener.accept()
+        except OSError:
+            return  # it has left again
+        guest.setblocking(False)
+        self._guests[guest] = [_SWITCH]
+        self._loop.add_reader(guest, self._hear, guest)
+        self._tell(guest, _GREETING)
+
+    def _hear(self, guest: socket.socket) -> None:
+        try:
+            said = guest.recv(1 << 16)
+        except OSError:
+            said = b""
+        if said:
+            self._heard.append(said)
+        if said and self._guests[guest]:
+            self._tell(guest, self._guests[guest].pop())
+        else:
+            self._leave(guest)
+
+    def _tell(self, guest: socket.socket, packet: bytes) -> None:
+        try:
+            guest.send(packet)
+        except OSError:
+            self._leave(guest)
+
+    def _leave(self, guest: socket.socket) -> None:
+        if self._guests.pop(guest, None) is not None:
+            self._loop.remove_reader(guest)
+            guest.close()
 
 
 def _is_refusal(exc: BaseException | None) -> bool:
