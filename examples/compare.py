@@ -26,6 +26,7 @@ class Pool:
     """One of the pools: how it is opened, and how one borrows from it."""
 
     name = ""
+    pool: Any
 
     def __init__(self, server: Server, size: int, timeout: float) -> None:
         self.server, self.size, self.timeout = server, size, timeout
@@ -36,8 +37,15 @@ class Pool:
     async def close(self) -> None:
         raise NotImplementedError
 
-    def borrow(self) -> contextlib.AbstractAsyncContextManager[Run]:
-        raise NotImplementedError
+    @contextlib.asynccontextmanager
+    async def borrow(self) -> AsyncIterator[Run]:
+        async with self.pool.acquire() as conn:
+
+            async def run(sql: str) -> Any:
+                async with conn.cursor() as cursor:
+                    return await by_cursor(cursor, sql)
+
+            yield run
 
     def who(self) -> str:
         """What it can tell about who holds its connections."""
@@ -60,21 +68,11 @@ class Aiomysql(Pool):
     async def open(self) -> None:
         import aiomysql
 
-        self.pool: Any = await aiomysql.create_pool(minsize=1, maxsize=self.size, autocommit=True, **self.account())
+        self.pool = await aiomysql.create_pool(minsize=1, maxsize=self.size, autocommit=True, **self.account())
 
     async def close(self) -> None:
         self.pool.terminate()
         await self.pool.wait_closed()
-
-    @contextlib.asynccontextmanager
-    async def borrow(self) -> AsyncIterator[Run]:
-        async with self.pool.acquire() as conn:
-
-            async def run(sql: str) -> Any:
-                async with conn.cursor() as cursor:
-                    return await by_cursor(cursor, sql)
-
-            yield run
 
     def who(self) -> str:
         return f"size={self.pool.size} freesize={self.pool.freesize}"
@@ -124,7 +122,7 @@ class Oracle(Pool):
         account = self.account(database="database") | {"autocommit": True}
         if self.server.flavor == "mariadb":  # does not know its default collation; and this one has no TLS
             account |= {"collation": "utf8mb4_general_ci", "ssl_disabled": True}
-        self.pool: Any = MySQLConnectionPool(self.size, "compare", **account)
+        self.pool = MySQLConnectionPool(self.size, "compare", **account)
         await self.pool.initialize_pool()
 
     async def close(self) -> None:
@@ -157,16 +155,6 @@ class Ours(Pool):
 
     async def close(self) -> None:
         await self.pool.close()
-
-    @contextlib.asynccontextmanager
-    async def borrow(self) -> AsyncIterator[Run]:
-        async with self.pool.acquire() as conn:
-
-            async def run(sql: str) -> Any:
-                async with conn.cursor() as cursor:
-                    return await by_cursor(cursor, sql)
-
-            yield run
 
     def who(self) -> str:
         return "; ".join(map(str, self.pool.leases()))
