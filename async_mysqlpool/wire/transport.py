@@ -206,14 +206,12 @@ class StreamWire(TransportWire, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A chunk has come."""
-        wakeups = self._wakeups
-        if not wakeups.hold(self._loop):
-            self._take(data)
-            return
+        held = self._wakeups.hold(self._loop)
         try:
             self._take(data)
         finally:
-            wakeups.run()
+            if held:
+                self._wakeups.run()
 
     def _take(self, data: bytes) -> None:
         ours = self.received(data, 0, len(data))
@@ -241,14 +239,12 @@ class BufferedWire(TransportWire, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """That many have come."""
-        wakeups = self._wakeups
-        if not wakeups.hold(self._loop):
-            self._take(nbytes)
-            return
+        held = self._wakeups.hold(self._loop)
         try:
             self._take(nbytes)
         finally:
-            wakeups.run()
+            if held:
+                self._wakeups.run()
 
     def _take(self, nbytes: int) -> None:
         inner = self._inner
