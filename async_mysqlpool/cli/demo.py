@@ -11,7 +11,8 @@ from rich.table import Table
 
 from async_mysqlpool import ConnectionPool, __version__
 from async_mysqlpool.cli.display import display_for, milliseconds
-from async_mysqlpool.cli.load import Load, Meter, Monitor, Service, percentile
+from async_mysqlpool.cli.load import Load, Meter, Monitor, Service
+from async_mysqlpool.cli.output import percentile
 from async_mysqlpool.cli.walkthrough import walk_through
 
 if TYPE_CHECKING:

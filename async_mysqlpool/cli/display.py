@@ -9,6 +9,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from async_mysqlpool.cli.output import sparkline
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Display", "display_for", "milliseconds"]
 
-_BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 36  # of the bars, in characters
 
 
@@ -99,7 +100,7 @@ class _LiveTable:
         table.add_row("idle", _bar(stats.idle, size, "blue"), f"{stats.idle}")
         table.add_row("waiting", _bar(stats.waiting, self._load.tasks, "yellow"), f"{stats.waiting} tasks")
         table.add_row("on the server", _bar(sample.on_server, size, "magenta"), f"{sample.on_server} connections")
-        table.add_row("borrows/s", _sparkline(self._rates[-_WIDTH:]), f"[bold]{sample.rate:,.0f}[/]")
+        table.add_row("borrows/s", sparkline(self._rates[-_WIDTH:], "green"), f"[bold]{sample.rate:,.0f}[/]")
         table.add_row("wait", f"p50 {milliseconds(sample.wait_p50)}   p99 {milliseconds(sample.wait_p99)}", "")
         table.add_row("so far", f"{stats.acquired:,} borrows, {stats.resets:,} resets", "")
         clock = f"{min(sample.elapsed, self._load.seconds):.1f} of {self._load.seconds:g} s"
@@ -110,8 +111,3 @@ class _LiveTable:
 def _bar(value: int, whole: int, style: str) -> Text:
     filled = min(_WIDTH, round(_WIDTH * value / whole))
     return Text("█" * filled, style) + Text("░" * (_WIDTH - filled), "bright_black")
-
-
-def _sparkline(values: list[float]) -> Text:
-    top = max(values) or 1.0
-    return Text("".join(_BARS[round((len(_BARS) - 1) * value / top)] for value in values), "green")

@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from async_mysqlpool import ConnectionPool
+from async_mysqlpool.cli.output import percentile
 from async_mysqlpool.events import Acquired
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from async_mysqlpool import PoolStats
     from async_mysqlpool.events import Event
 
-__all__ = ["Load", "Meter", "Monitor", "Sample", "Service", "percentile"]
+__all__ = ["Load", "Meter", "Monitor", "Sample", "Service"]
 
 TRACE_EVERY = 10  # requests: one that leaves something behind in its session
 DESERTION_PAUSE = 0.1  # seconds between clients that go away in the middle of a statement
@@ -147,8 +148,3 @@ class Meter:
             wait_p99=percentile(waits, 0.99),
             on_server=on_server,
         )
-
-
-def percentile(ordered: list[float], part: float) -> float:
-    """The value below which that part of an ordered list lies; 0 for an empty one."""
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from async_mysqlpool import PoolError
 
@@ -30,10 +31,12 @@ __all__ = [
     "print_json",
     "run",
     "saying_which_statement",
+    "sparkline",
     "working",
 ]
 
 T = TypeVar("T")
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 class Exit(IntEnum):
@@ -119,6 +122,12 @@ def milliseconds(seconds: float) -> str:
     """Three digits that matter."""
     value = seconds * 1000
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.1f} ms" if value >= 1 else f"{value:.2f} ms"
+
+
+def sparkline(values: list[float], style: str) -> Text:
+    """A curve in one line of text, the highest value at the top."""
+    most = max(values, default=0.0) or 1.0
+    return Text("".join(_BARS[round((len(_BARS) - 1) * value / most)] for value in values), style)
 
 
 def percentile(ordered: list[float], part: float) -> float:

@@ -16,14 +16,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from async_mysqlpool.cli.output import Exit, console, milliseconds, print_json
+from async_mysqlpool.cli.output import Exit, console, milliseconds, print_json, sparkline
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 __all__ = ["top"]
 
-_BARS = "▁▂▃▄▅▆▇█"
 _WIDTH, _CURVE = 24, 40  # characters
 _KEPT = 300  # samples
 _PATIENCE = 5.0  # seconds for an answer
@@ -180,5 +179,4 @@ def _curve(values: list[float]) -> Text:
     """The last values, as many as there is room for; each stands for several, when there are more: the highest."""
     each = max(1, -(-len(values) // _CURVE))
     highest = [max(values[at : at + each]) for at in range(0, len(values), each)]
-    most = max(highest, default=0.0) or 1.0
-    return Text("".join(_BARS[round((len(_BARS) - 1) * value / most)] for value in highest), "cyan")
+    return sparkline(highest, "cyan")
