@@ -29,11 +29,8 @@ async def grown_up(admin):
 @pytest.fixture
 def locked_row(admin):
     """A row that somebody else holds; call it to let go."""
-    admin.rows("UPDATE probe SET value = 10 WHERE id = 1")
-    admin.rows("BEGIN")
-    admin.rows("SELECT * FROM probe WHERE id = 1 FOR UPDATE")
-    yield lambda: admin.rows("ROLLBACK")
-    admin.rows("ROLLBACK")
+    with admin.holding_a_row() as let_go:
+        yield let_go
 
 
 async def statement(pool, sql):

@@ -148,6 +148,15 @@ class Admin:
             if error.args[0] != 1094:  # ER_NO_SUCH_THREAD
                 raise
 
+    @contextmanager
+    def holding_a_row(self) -> Iterator[Callable[[], object]]:
+        """The row of `probe` with id 1 is locked, its value is 10; call what is given to let go before the end."""
+        self.rows("UPDATE probe SET value = 10 WHERE id = 1")
+        self.rows("BEGIN")
+        self.rows("SELECT * FROM probe WHERE id = 1 FOR UPDATE")
+        yield lambda: self.rows("ROLLBACK")
+        self.rows("ROLLBACK")
+
     def prepare_schema(self) -> None:
         """The tables that the tests use."""
         for sql in _SCHEMA:

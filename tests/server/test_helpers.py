@@ -195,11 +195,8 @@ SLOW = {
 
 @pytest.fixture
 def locked_row(admin):
-    admin.rows("UPDATE probe SET value = 10 WHERE id = 1")
-    admin.rows("BEGIN")
-    admin.rows("SELECT * FROM probe WHERE id = 1 FOR UPDATE")
-    yield lambda: admin.rows("ROLLBACK")
-    admin.rows("ROLLBACK")
+    with admin.holding_a_row() as let_go:
+        yield let_go
 
 
 @HOSTS
